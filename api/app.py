@@ -1,0 +1,70 @@
+"""The HTTP application: routers, problems and middleware put together around a runtime. Nothing is decided here."""
+
+import contextlib
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+
+from api import billing, crm, feeds, health, investigations, problems
+from api.metrics import Metrics
+from api.requests import Bounds, RequestContext
+from api.runtime import Runtime
+from api.waiting import Positions
+
+DESCRIPTION = """\
+Customer accounts as they were on any day, as they were known on any day.
+
+Writes go to `/crm` with an `Idempotency-Key`; everything else reads. Errors are RFC 9457 problems with a stable
+`code`. Times are RFC 3339 with offset, amounts are fen.
+"""
+
+
+def build(runtime: Runtime) -> FastAPI:
+    """Return the application that serves a runtime.
+
+    `app.state.stopping` is an event: once it is set, streams and waiting readers end, so that a server can
+    stop within a moment.
+    """
+    stopping = threading.Event()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        stopping.set()
+
+    app = FastAPI(
+        title="Recount",
+        summary="An event-sourced customer account ledger for telecom operators",
+        description=DESCRIPTION,
+        version="0.1.0",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    metrics = Metrics(runtime.deployment)
+    app.state.runtime, app.state.metrics = runtime, metrics
+    app.state.stopping, app.state.positions = stopping, Positions()
+    for router in (crm.router(), billing.router, investigations.router, feeds.router, health.router):
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(Bounds)
+    app.add_middleware(RequestContext, metrics=metrics)  # the last added is the outermost
+    _document_problems(app)
+    return app
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Let the OpenAPI document know the form of problems, which no route returns as its own answer."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "Problem" not in schemas:
+            model = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(model.pop("$defs", {}))
+            schemas["Problem"] = model
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,96 @@
+"""Reads the model billing_status together with how far it is, and waits, within a bound, until it is far enough."""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from api.problems import ProblemError, retry_after
+from api.runtime import Runtime
+from api.waiting import POLL_S
+from domain.calendar import day_of
+from domain.events.envelope import ledger_of
+from domain.ledger.application import Ledger
+from projections.billing_status import BillingStatus, Status, status_of
+from projections.engine import Standing, standings
+
+MODEL = BillingStatus.name
+WAIT_MAX_S = 5.0  # a healthy model is a tenth of a second behind: who waits longer is better told so
+
+
+def standing_of(ledger: Ledger) -> Standing:
+    """Return how far the model is in a ledger; raises ProblemError where it was never installed there."""
+    found = next((s for s in standings(ledger) if s.name == MODEL), None)
+    if found is None:
+        raise ProblemError(
+            "storage.not_ready", f"{MODEL} is not installed in {ledger.region} yet", headers=retry_after()
+        )
+    return found
+
+
+async def reached(
+    ledger: Ledger, min_position: int | None, wait_s: float, stopping: threading.Event
+) -> Standing:
+    """Return how far the model is, once it has reached a position; raises ProblemError where it does not."""
+    deadline = anyio.current_time() + wait_s
+    while True:
+        standing = await anyio.to_thread.run_sync(standing_of, ledger)
+        if min_position is None or standing.position >= min_position:
+            return standing
+        if anyio.current_time() >= deadline or stopping.is_set():
+            raise behind(standing, min_position)
+        await anyio.sleep(POLL_S)
+
+
+def behind(standing: Standing, wanted: int) -> ProblemError:
+    """Return the problem of a model that has not got as far as was wanted."""
+    members = {"projection": {"name": standing.name, "position": standing.position, "lag": standing.lag}}
+    if standing.failure:
+        # the failure's own words may quote what it stumbled over: they are for the log, not for callers
+        kind = standing.failure.partition(":")[0]
+        members["projection"] |= {"failed_position": standing.failed_position, "failure": kind}
+        detail = f"{standing.name} stopped at position {standing.failed_position} ({kind}) and is tried again"
+        return ProblemError("projection.failed", detail, members=members, headers=retry_after())
+    detail = f"{standing.name} is at position {standing.position}, {wanted} was asked for"
+    return ProblemError("projection.behind", detail, members=members, headers=retry_after())
+
+
+def row_of(ledger: Ledger, account_id: str, standing: Standing) -> Status:
+    """Return an account's row; raises ProblemError where the model has not come to it yet."""
+    row = status_of(ledger, account_id)
+    if row is None:
+        raise behind(standing, ledger.journal.last_position())
+    return row
+
+
+def on_today(row: Status, now: datetime) -> dict[str, Any]:
+    """Return a row as it reads on the day it is now in its region."""
+    return row.on(day_of(now, row.region))
+
+
+def projection_of(ledger: Ledger, standing: Standing, now: datetime) -> dict[str, Any]:
+    """Return what every answer says of the model: `age_s` is how old its figures may be, 0 where none wait."""
+    age_s = max(0.0, (now - standing.moved_at).total_seconds()) if standing.lag else 0.0
+    return {
+        "name": standing.name,
+        "version": standing.version,
+        "ledger": ledger.region,
+        "position": standing.position,
+        "lag": standing.lag,
+        "moved_at": standing.moved_at,
+        "age_s": round(age_s, 3),
+    }
+
+
+def candidates(runtime: Runtime, region: str | None) -> Sequence[Ledger]:
+    """Return the ledgers a list runs over, by name; raises ProblemError where the region has none."""
+    ledgers = runtime.deployment.ledgers
+    if region is None:
+        return ledgers
+    found = [known for known in ledgers if known.region == ledger_of(region)]
+    if not found:
+        raise ProblemError("ledger.not_found", f"there is no ledger {ledger_of(region)}")
+    return found

@@ -1,0 +1,188 @@
+"""import, export, replay: data in, data out, and what was true."""
+
+import argparse
+import base64
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from api.inquiry import replayed
+from api.runtime import Runtime, opened
+from api.settings import Settings
+from api.terminal import CommandError, Terminal, change_text, state_lines
+from domain.ledger.application import Ledger
+from domain.ledger.interchange import Importer, Refusal, Tally, export_plain, export_sealed
+
+REJECTS_FOLDER = "rejects"
+
+
+# -- import -------------------------------------------------------------------------------------------------
+
+
+class Rejects:
+    """The reject file, made with the first refused line and readable by its owner only: it holds what came."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self._file: BinaryIO | None = None
+
+    def add(self, name: str, refusal: Refusal) -> None:
+        """Keep a refused line with its place, field and reason."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        entry: dict[str, Any] = {
+            "file": name,
+            "line": refusal.line,
+            "field": refusal.field,
+            "reason": refusal.reason,
+        }
+        try:
+            entry["text"] = refusal.text.decode("utf-8")
+        except UnicodeDecodeError:
+            entry["base64"] = base64.b64encode(refusal.text).decode("ascii")
+        self._file.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+        self.count += 1
+
+    def close(self) -> None:
+        """Put the file safely on disk."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+
+def import_files(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    """Bring CloudEvents files in; what is refused goes to the reject file and the rest lands."""
+    for name in given.files:
+        if name != "-" and not Path(name).is_file():
+            raise CommandError(f"{name}: is not a file")
+    default = settings.data_dir / REJECTS_FOLDER / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.jsonl"
+    rejects = Rejects(given.rejects or default)
+    total = Tally()
+    with opened(settings, terminal.say) as runtime:
+        for name in given.files:
+            tally = import_one(runtime, name, rejects, terminal.progress)
+            total.appended += tally.appended
+            total.repeated += tally.repeated
+            total.refused += tally.refused
+            total.keys += tally.keys
+            total.ledgers.update(tally.ledgers)
+    rejects.close()
+    document = {
+        "appended": total.appended,
+        "repeated": total.repeated,
+        "refused": total.refused,
+        "keys": total.keys,
+        "lines": total.lines,
+        "ledgers": dict(total.ledgers),
+        "rejects": str(rejects.path) if rejects.count else None,
+    }
+    lines = [f"{total.appended} appended, {total.repeated} repeated, {total.refused} refused"]
+    if rejects.count:
+        lines.append(f"refused lines, with the reasons: {rejects.path}")
+    terminal.answer(document, lines)
+    return 1 if total.refused else 0
+
+
+def import_one(runtime: Runtime, name: str, rejects: Rejects, progress: Callable[[str], None]) -> Tally:
+    """Bring one file in."""
+    began = time.monotonic()
+
+    def show(tally: Tally) -> None:
+        rate = tally.lines / max(time.monotonic() - began, 0.001)
+        progress(f"{name}: {tally.lines:,} lines, {tally.appended:,} appended, {rate:,.0f}/s")
+
+    importer = Importer(runtime.deployment, lambda refusal: rejects.add(name, refusal), runtime.clock, show)
+    with contextlib.ExitStack() as stack:
+        source = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
+        return importer.run(source)
+
+
+# -- export -------------------------------------------------------------------------------------------------
+
+
+def export(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    """Write CloudEvents out: whole ledgers, or some subjects' streams."""
+    if given.json and given.out is None:
+        raise CommandError("--json and the export both want standard output: name a file with --out")
+    with opened(settings, terminal.say) as runtime, _destination(given.out) as write:
+        count = 0
+        for ledger, subjects in _wanted(runtime, given.subjects, given.region):
+            lines = (
+                export_plain(ledger, subjects)
+                if given.plain
+                else export_sealed(runtime.deployment, ledger, subjects)
+            )
+            for line in lines:
+                write(line)
+                count += 1
+                terminal.progress(f"{count:,} lines")
+    if given.out is not None:
+        terminal.answer({"lines": count, "out": str(given.out)}, [f"{count} lines in {given.out}"])
+    return 0
+
+
+def _wanted(runtime: Runtime, subjects: list[str], region: str | None) -> Iterator[tuple[Ledger, list[str]]]:
+    if not subjects:
+        for ledger in runtime.deployment.ledgers:
+            if region is None or ledger.region == region.partition(".")[0]:
+                yield ledger, []
+        return
+    by_ledger: dict[str, tuple[Ledger, list[str]]] = {}
+    for subject in dict.fromkeys(subjects):
+        ledger = runtime.deployment.locate(subject, region)
+        by_ledger.setdefault(ledger.region, (ledger, []))[1].append(subject)
+    yield from by_ledger.values()
+
+
+@contextlib.contextmanager
+def _destination(out: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """Write to standard output, or to a file that stands under its name only once it is whole."""
+    if out is None:
+        yield sys.stdout.buffer.write
+        sys.stdout.buffer.flush()
+        return
+    partial = out.with_name(out.name + ".part")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        yield file.write
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(out)
+
+
+# -- replay -------------------------------------------------------------------------------------------------
+
+
+def replay(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    """Say what was true of a subject at a moment, as it was known at a moment."""
+    if given.position is not None and given.position < 0:
+        raise CommandError("--position: should be 0 or more")
+    with opened(settings, terminal.say) as runtime:
+        answer = replayed(
+            runtime,
+            given.subject,
+            at=given.at,
+            known_at=given.known_at,
+            position=given.position,
+            region=given.region,
+            with_steps=given.steps,
+        )
+    lines = [f"{answer['subject']} at {answer['at']}, as known at {answer['known_at']}"]
+    for step in answer.get("steps", []):
+        known = f" (known {step['recordedtime']})" if step["recordedtime"] != step["time"] else ""
+        lines.append(f"  {step['time']}{known} {step['type']} {step['event_id']}")
+        if step["changed"]:
+            lines.append(f"      {change_text(step['changed'])}")
+    if not given.steps:
+        lines += state_lines(answer["state"])
+    lines.append(f"position {answer['position']}, digest {answer['digest']}")
+    terminal.answer(answer, lines)
+    return 0

@@ -1,0 +1,172 @@
+"""How a request becomes a command, and what it came to becomes an answer.
+
+A caller that got no answer asks again with the same key: the ledger's receipt gives the first answer, whatever
+has changed since. Only what was decided has a receipt; what was turned away before (a form, a version, a
+ledger that does not know the subject) changed nothing and may be asked again.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from starlette.responses import Response
+
+from api.crm.bodies import Envelope
+from api.metrics import Metrics
+from api.problems import ProblemError, refusal, retry_after
+from api.requests import Trace, answer
+from api.runtime import Runtime
+from domain.commands.asking import Asked, Command
+from domain.events.envelope import check_subject, ledger_of
+from domain.ledger.application import Ledger, Q
+from domain.ledger.deployment import Deployment, SubjectError
+from domain.ledger.writer import (
+    Answer,
+    BusyError,
+    KeyReusedError,
+    ReceiptKey,
+    VersionConflictError,
+    request_digest,
+)
+
+SCOPE = "crm"
+ANY_VERSION = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A request as it came in, its form checked."""
+
+    command: type[Command]
+    identifier: str
+    body: Envelope
+    path: str
+    raw: bytes
+    key: str
+    if_match: str | None
+
+    @property
+    def subject(self) -> str:
+        """The stream it is asked of; raises MalformedError where it is none."""
+        return check_subject(f"{self.command.STREAM}/{self.identifier}")
+
+    @property
+    def receipt(self) -> ReceiptKey:
+        """Under what its first answer is found again."""
+        parts = (self.path.encode(), self.raw, (self.if_match or "").encode())
+        return ReceiptKey(SCOPE, self.key, request_digest(*parts))
+
+    @property
+    def expected_version(self) -> int | None:
+        """The version of the stream the caller has seen, if they say."""
+        given = self.if_match
+        return None if given is None or given == ANY_VERSION else int(given.strip('"'))
+
+
+def write(runtime: Runtime, metrics: Metrics, trace: Trace, given: Write) -> Response:
+    """Execute a command and return the answer; raises ProblemError, MalformedError, SubjectError."""
+    name = given.command.__name__
+    trace.fields["command"] = name
+    structlog.contextvars.bind_contextvars(command=name)
+    try:
+        found = _execute(runtime, given)
+    except KeyReusedError:
+        raise ProblemError(
+            "idempotency.key_reused", "a new request needs a new key: this one has its answer already"
+        ) from None
+    except VersionConflictError as error:
+        raise ProblemError(
+            "version.mismatch",
+            f"the stream is at version {error.actual}: look at it again",
+            headers={"ETag": f'"{error.actual}"'},
+            members={"version": error.actual},
+        ) from None
+    except BusyError:
+        raise ProblemError(
+            "storage.busy", "nothing was decided: come back with the same key", headers=retry_after()
+        ) from None
+    trace.fields["command_id"] = found.body["command_id"]
+    metrics.command(name, _outcome(found))
+    return _answer(given, found)
+
+
+def _execute(runtime: Runtime, given: Write) -> Answer:
+    region = _region(runtime.deployment, given)
+    try:
+        writer = runtime.writer(region)
+    except SubjectError as error:
+        raise ProblemError("ledger.limit_reached", str(error)) from None
+    if (
+        given.command.OPENS
+        and given.if_match == ANY_VERSION
+        and not writer.ledger.journal.exists(given.subject)
+    ):
+        raise ProblemError(
+            "version.mismatch", "there is no version yet: leave If-Match out to open the stream"
+        )
+    envelope: Any = given.body
+    asked = Asked(
+        subject=given.subject,
+        command=envelope.data,
+        actor=envelope.actor,
+        channel=envelope.channel,
+        region=region,
+        time=envelope.time or runtime.clock(),
+        actororg=envelope.actororg,
+        evidenceref=envelope.evidenceref,
+        correlationid=envelope.correlationid,
+        causationid=envelope.causationid,
+        expected_version=given.expected_version,
+    )
+    return writer.execute(asked, given.receipt)
+
+
+def _region(deployment: Deployment, given: Write) -> str:
+    """Return the region the command is asked in: the one it names, else the one its stream was opened in.
+
+    Raises SubjectError where the stream stands nowhere or in several ledgers, KeyReusedError where the key was
+    used in another ledger than the one named.
+    """
+    region = given.body.region
+    if region is None:
+        ledger = deployment.locate(given.subject)
+        first = ledger.journal.select_events(given.subject, limit=1)[0]
+        return ledger.read(first).event.region
+    name = ledger_of(region)
+    if not given.command.OPENS and deployment.ledger(name) is None:
+        raise SubjectError(f"{given.subject} does not stand in the ledger {name}")
+    if any(_has_receipt(known, given.key) for known in deployment.ledgers if known.region != name):
+        raise KeyReusedError(given.key)
+    return region
+
+
+def _has_receipt(ledger: Ledger, key: str) -> bool:
+    """Whether a ledger has a receipt under the key. Each ledger keeps its own: no query crosses two."""
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        return connection.execute(Q["find_receipt"], {"scope": SCOPE, "key": key}).fetchone() is not None
+
+
+def _outcome(found: Answer) -> str:
+    if found.repeated:
+        return "repeated"
+    return str(found.body["refusal"]["code"]) if found.refused else "accepted"
+
+
+def _answer(given: Write, found: Answer) -> Response:
+    replayed = {"Idempotency-Replayed": "true"} if found.repeated else {}
+    body = found.body
+    if found.refused:
+        said = body["refusal"]
+        made = refusal(
+            said["code"],
+            said["message"],
+            said["details"],
+            command_id=body["command_id"],
+            version=body["version"],
+        )
+        made.headers.update(replayed)
+        return made
+    headers = {"ETag": f'"{body["version"]}"', "Recount-Position": str(body["position"]), **replayed}
+    if given.command.OPENS:
+        headers["Location"] = given.path.removesuffix(f"/{given.command.ROUTE}")
+    return answer(body, status=201, headers=headers)

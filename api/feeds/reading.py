@@ -1,0 +1,122 @@
+"""Reads the log for feeds: in bounded pages, never past what has been read, and waits for what comes.
+
+Positions have no gaps and commit in their order: who has read up to a position has missed nothing before it.
+"""
+
+import threading
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+import anyio
+import anyio.to_thread
+import psycopg
+
+from api.masking import cloud_event
+from api.metrics import Metrics
+from api.waiting import POLL_S, Positions
+from domain.ledger.application import Ledger
+from domain.ledger.database import StorageError
+
+BATCH_MAX_BYTES = 4_194_304  # an answer, whatever its limit says; reached only with very large events
+READ_EVENTS = 50  # read at once: with the largest events that can be imported some 50 MB, usually 30 kB
+HEARTBEAT_S = 15.0  # proxies drop a connection that is silent for half a minute or more
+RECONNECT_MS = 2_000  # how long a client whose stream ended waits before it comes back
+STREAMS_MAX = 200  # each costs a connection and a task; a deployment has a few dozen consumers
+
+
+class Item(NamedTuple):
+    """An event of a feed."""
+
+    position: int
+    type: str
+    json: bytes
+
+
+class Page(NamedTuple):
+    """Events of a feed, and the position up to which the log has been looked at."""
+
+    items: list[Item]
+    through: int
+
+
+def read(ledger: Ledger, after: int, limit: int, types: Sequence[str] = ()) -> Page:
+    """Return events after a position, in order, at most `limit` of them and some 4 MB."""
+    last = ledger.journal.last_position()
+    items: list[Item] = []
+    at, size = after, 0
+    while len(items) < limit and size < BATCH_MAX_BYTES:
+        want = min(READ_EVENTS, limit - len(items))
+        found = ledger.journal.log(at, limit=want, upto=last, types=types)
+        for stored in found:
+            json = cloud_event(ledger.read(stored))
+            items.append(Item(stored.position, str(stored.topic), json))
+            size += len(json)
+        if len(found) < want:
+            return Page(items, max(at, last))
+        at = found[-1].position
+    return Page(items, at)
+
+
+async def poll(
+    ledger: Ledger,
+    positions: Positions,
+    stopping: threading.Event,
+    *,
+    after: int,
+    limit: int,
+    types: Sequence[str],
+    wait_s: float,
+) -> Page:
+    """Return a page as soon as it has events, an empty one when the time to wait has passed."""
+    deadline = anyio.current_time() + wait_s
+    while True:
+        page = await anyio.to_thread.run_sync(read, ledger, after, limit, types)
+        if page.items:
+            return page
+        after = page.through
+        while await positions.last(ledger) <= after:
+            if stopping.is_set() or anyio.current_time() >= deadline:
+                return page
+            await anyio.sleep(POLL_S)
+        if anyio.current_time() >= deadline:
+            return page
+
+
+async def stream(
+    ledger: Ledger,
+    positions: Positions,
+    stopping: threading.Event,
+    metrics: Metrics,
+    *,
+    after: int,
+    types: Sequence[str],
+) -> AsyncIterator[bytes]:
+    """Yield server-sent events until the client leaves, the server stops or the storage fails.
+
+    A page is read only once the one before it was sent: a slow client costs no memory. Whoever comes back
+    with the last id it has seen goes on from there.
+    """
+    with metrics.stream():
+        yield f"retry: {RECONNECT_MS}\n: after position {after}\n\n".encode()
+        try:
+            while not stopping.is_set():
+                page = await anyio.to_thread.run_sync(read, ledger, after, READ_EVENTS, types)
+                for item in page.items:
+                    yield b"id: %d\nevent: %s\ndata: %s\n\n" % (item.position, item.type.encode(), item.json)
+                after = page.through
+                async for beat in _quiet(ledger, positions, stopping, after):
+                    yield beat
+        except (StorageError, psycopg.OperationalError):
+            yield b": the ledger can't be read now\n\n"
+
+
+async def _quiet(
+    ledger: Ledger, positions: Positions, stopping: threading.Event, after: int
+) -> AsyncIterator[bytes]:
+    """Yield heartbeats until the log has grown past a position, or the server stops."""
+    beat_at = anyio.current_time() + HEARTBEAT_S
+    while await positions.last(ledger) <= after and not stopping.is_set():
+        if anyio.current_time() >= beat_at:
+            beat_at += HEARTBEAT_S
+            yield b": nothing new\n\n"
+        await anyio.sleep(POLL_S)

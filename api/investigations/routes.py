@@ -1,0 +1,199 @@
+"""The addresses of /investigations."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from api.inquiry import replayed
+from api.investigations.timeline import timeline
+from api.masking import masked_json
+from api.problems import documented
+from api.requests import JsonRoute, Region, Running
+from domain.events.fields import Identifier, StreamKind
+from domain.ledger.recorder import POSITION_MAX
+
+LIMIT_DEFAULT = 100
+LIMIT_MAX = 1_000  # events in an answer: some 1 MB of JSON
+MOMENT_MAX_CHARS = 40  # the longest RFC 3339 time has 32
+
+router = APIRouter(prefix="/investigations", tags=["investigations"], route_class=JsonRoute)
+
+Kind = Annotated[StreamKind, Path(examples=["account"])]
+At = Annotated[
+    str | None,
+    Query(
+        max_length=MOMENT_MAX_CHARS,
+        description="a day or a time; now, where not given",
+        examples=["2014-12-09"],
+    ),
+]
+KnownAt = Annotated[
+    str | None,
+    Query(max_length=MOMENT_MAX_CHARS, description="as it was known then; now, where not given"),
+]
+Position = Annotated[int | None, Query(ge=0, le=POSITION_MAX, description="as the log stood then")]
+
+_ENTRY = {
+    "event_id": "harbin-001",
+    "source": "urn:recount:case:harbin",
+    "type": "PartyRegistered",
+    "subject": "party/P-HRB",
+    "time": "2009-10-20T09:00:00+08:00",
+    "recordedtime": "2009-10-20T09:00:00+08:00",
+    "actor": "staff/S-01",
+    "actororg": None,
+    "channel": "store",
+    "region": "heilongjiang.harbin",
+    "position": 1,
+    "version": 1,
+    "digest": "0" * 64,
+    "evidenceref": "assumed",
+    "correlationid": None,
+    "causationid": None,
+    "data": {"kind": "individual", "id_type": "resident_id", "name": "***"},
+}
+_REPLAY = {
+    "subject": "account/A-FTTH",
+    "at": "2014-12-09T23:59:59.999999+08:00",
+    "known_at": "2014-12-09T23:59:59.999999+08:00",
+    "position": 102,
+    "digest": "sha256:" + "0" * 64,
+    "state": {"status": "active", "balance_fen": 45_460},
+}
+
+
+class Entry(BaseModel):
+    """An event; personal data in `data` reads "***". `digest` chains it to the one before in its stream."""
+
+    event_id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    recordedtime: str
+    actor: str
+    actororg: str | None
+    channel: str
+    region: str
+    position: int
+    version: int
+    digest: str
+    evidenceref: str | None
+    correlationid: str | None
+    causationid: str | None
+    data: dict[str, Any]
+
+
+class Timeline(BaseModel):
+    """A page of a timeline; `next` is the cursor of the page after it, null at the end."""
+
+    subject: str
+    subjects: list[str]
+    at: str
+    known_at: str
+    position: int
+    events: list[Entry]
+    next: str | None
+
+
+class Replay(BaseModel):
+    """What was true; the same question (with its position) has the same digest for ever."""
+
+    subject: str
+    at: str
+    known_at: str
+    position: int
+    digest: str
+    state: dict[str, Any]
+    steps: list[dict[str, Any]] | None = None
+
+
+@router.get(
+    "/{kind}/{id}/timeline",
+    summary="Everything that happened around a subject",
+    description="The subject's events and, of a party, those of its accounts, cases and dealers, of an account"
+    " those of its parties and cases; in the order in which they happened. Personal data is masked.",
+    operation_id="timeline",
+    response_model=Timeline,
+    responses={
+        200: {
+            "content": {
+                "application/json": {
+                    "example": {
+                        "subject": "party/P-HRB",
+                        "subjects": ["account/A-FTTH", "party/P-HRB"],
+                        "at": "2026-01-01T00:00:00+08:00",
+                        "known_at": "2026-01-01T00:00:00+08:00",
+                        "position": 102,
+                        "events": [_ENTRY],
+                        "next": "102.1",
+                    }
+                }
+            }
+        },
+        **documented("account.not_found", "subject.ambiguous", "timeline.too_wide", "storage.unavailable"),
+    },
+)
+def get_timeline(
+    *,
+    runtime: Running,
+    kind: Kind,
+    identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
+    after: Annotated[str | None, Query(max_length=MOMENT_MAX_CHARS, description="the `next` before")] = None,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    at: At = None,
+    known_at: KnownAt = None,
+    position: Position = None,
+    region: Region = None,
+) -> Response:
+    """Return a page of a timeline."""
+    found = timeline(
+        runtime,
+        f"{kind}/{identifier}",
+        after=after,
+        limit=limit,
+        at=at,
+        known_at=known_at,
+        position=position,
+        region=region,
+    )
+    headers = {"Recount-Position": str(found["position"])}
+    return Response(masked_json(found), 200, headers, "application/json")
+
+
+@router.get(
+    "/{kind}/{id}/replay",
+    summary="What was true of a subject, as it was known",
+    description="The state at a moment, as known at a moment, with `steps` each event and what it changed.",
+    operation_id="replay",
+    response_model=Replay,
+    responses={
+        200: {"content": {"application/json": {"example": _REPLAY}}},
+        **documented("account.not_found", "subject.ambiguous", "storage.unavailable"),
+    },
+)
+def get_replay(
+    *,
+    runtime: Running,
+    kind: Kind,
+    identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
+    at: At = None,
+    known_at: KnownAt = None,
+    position: Position = None,
+    steps: bool = False,
+    region: Region = None,
+) -> Response:
+    """Return a replay's answer."""
+    found = replayed(
+        runtime,
+        f"{kind}/{identifier}",
+        at=at,
+        known_at=known_at,
+        position=position,
+        region=region,
+        with_steps=steps,
+    )
+    headers = {"Recount-Position": str(found["position"])}
+    return Response(masked_json(found), 200, headers, "application/json")

@@ -1,0 +1,61 @@
+"""The composition root: the one place where the parts are put together. Importing it does nothing."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from api.settings import Settings
+from domain.calendar import zone_of
+from domain.ledger.database import Database
+from domain.ledger.deployment import Deployment
+from domain.ledger.embedded import EmbeddedPostgres
+from domain.ledger.writer import Writer
+from projections.billing_status import BillingStatus
+from projections.engine import Follower, ReadModel
+
+READ_MODELS: tuple[ReadModel, ...] = (BillingStatus(),)
+
+
+def present() -> datetime:
+    """Return the present moment, in the zone contracts count their days in. The program's one clock."""
+    return datetime.now(zone_of(""))
+
+
+@dataclass(slots=True)
+class Runtime:
+    """A deployment that is open, and what works on it."""
+
+    deployment: Deployment
+    clock: Callable[[], datetime] = present
+
+    def writer(self, region: str) -> Writer:
+        """Return the writer of a region's ledger, which is made where it is the region's first."""
+        return Writer(self.deployment.ledger_for(region), self.clock)
+
+    def follower(self) -> Follower:
+        """Return what keeps the read models up to date."""
+        return Follower(self.deployment, READ_MODELS, self.clock)
+
+
+@contextlib.contextmanager
+def opened(
+    settings: Settings, progress: Callable[[str], None] | None = None, clock: Callable[[], datetime] = present
+) -> Iterator[Runtime]:
+    """Open the deployment the settings name, on DATABASE_URL or on the embedded server.
+
+    Raises StorageError, EmbeddedError and VaultError with one line that says what would be right.
+    """
+    with contextlib.ExitStack() as stack:
+        conninfo: Callable[[], str]
+        if settings.database_url:
+            url = settings.database_url
+            conninfo = lambda: url  # noqa: E731
+        else:
+            server: Any = stack.enter_context(EmbeddedPostgres(settings.data_dir, progress=progress))
+            conninfo = server.ensure
+        owner_url = settings.owner_url
+        database = Database(conninfo, (lambda: owner_url) if owner_url else None)
+        stack.callback(database.close)
+        yield Runtime(Deployment(database, settings.master), clock)

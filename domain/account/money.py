@@ -1,0 +1,215 @@
+"""What an account owes on a day: balance, principal, late fees, arrears and aging, in integer fen.
+
+The rules are the vocabulary's ("Order, and what the money means"): a payment counts from the start of its
+value date; what no allocation in effect has placed goes to the oldest due charge first, all principal before
+any late fee. Pure arithmetic over what the fold gathered; no event and no clock is read here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+AGING_BUCKETS = ("current", "d1_30", "d31_60", "d61_90", "d90_plus")
+_BUCKET_ENDS = ((0, "current"), (30, "d1_30"), (60, "d31_60"), (90, "d61_90"))
+
+LATE_FEE_PPM_DIVISOR = 1_000_000
+
+
+@dataclass(slots=True)
+class Debt:
+    """A posted charge or an assessed late fee, and what has been taken back of it."""
+
+    debt_id: str
+    kind: str
+    amount_fen: int
+    due_on: date
+    event_id: str
+    source: str
+    period_start: date
+    period_end: date
+    basis_event_id: str | None = None
+    charge_id: str | None = None
+    reversed_fen: int = 0
+
+    @property
+    def standing_fen(self) -> int:
+        """What of it still stands, paid or not."""
+        return max(0, self.amount_fen - self.reversed_fen)
+
+
+@dataclass(slots=True)
+class Payment:
+    """Money received; `reversed_by` is the event that took it back."""
+
+    payment_id: str
+    amount_fen: int
+    value_date: date
+    method: str
+    event_id: str
+    reversed_by: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Allocation:
+    """What an allocation event put of a payment against a charge or a fee."""
+
+    payment_id: str
+    debt_id: str
+    is_fee: bool
+    amount_fen: int
+
+
+@dataclass(slots=True)
+class Books:
+    """Everything that moves an account's balance, in the order it was folded."""
+
+    charges: dict[str, Debt] = field(default_factory=dict)
+    fees: dict[str, Debt] = field(default_factory=dict)
+    payments: dict[str, Payment] = field(default_factory=dict)
+    allocations: list[Allocation] = field(default_factory=list)
+    credits_fen: int = 0
+    written_off_fen: int = 0
+    refunded_fen: int = 0
+    stray_reversals_fen: int = 0
+    """Reversals of charges the history does not have: they lower the balance all the same."""
+
+
+@dataclass(slots=True, frozen=True)
+class OpenItem:
+    """A charge that is not settled, and what is left unpaid of it."""
+
+    charge_id: str
+    due_on: date
+    unpaid_fen: int
+
+
+@dataclass(slots=True, frozen=True)
+class PastDue:
+    """How late what is unpaid is, on one day."""
+
+    arrears_since: date | None
+    days_past_due: int
+    aging: dict[str, int]
+
+
+@dataclass(slots=True, frozen=True)
+class Figures:
+    """An account's money on one day. `balance_fen` positive is owed, negative is a credit."""
+
+    balance_fen: int
+    principal_fen: int
+    late_fee_fen: int
+    credit_fen: int
+    past_due: PastDue
+    open_items: tuple[OpenItem, ...]
+    """Charges that are not settled, oldest first."""
+    unpaid_fee_fen: dict[str, int]
+    """What is left unpaid of each late fee that is not settled, by fee id, oldest first."""
+    next_change_on: date | None
+    """The next day on which a payment already known will begin to count."""
+
+
+def late_fee_fen(base_fen: int, rate_ppm: int, days: int) -> int:
+    """Return the simple late fee in fen: floor(base x ppm x days / 1,000,000).
+
+    Source: Telecommunications Regulations, art. 35 (2000) and art. 34 (2014): 3 per mille a day.
+    """
+    return base_fen * rate_ppm * days // LATE_FEE_PPM_DIVISOR
+
+
+def bucket_of(days_past_due: int) -> str:
+    """Return the aging bucket of a debt so many days past its due date."""
+    return next((name for end, name in _BUCKET_ENDS if days_past_due <= end), "d90_plus")
+
+
+def oldest_first(debts: Iterable[Debt]) -> list[Debt]:
+    """Return debts by due date, those of one day as they were posted."""
+    return sorted(debts, key=lambda d: d.due_on)
+
+
+def figures(books: Books, on: date) -> Figures:
+    """Return what the books say on a day (in the region's time zone)."""
+    counted = {k: p for k, p in books.payments.items() if p.reversed_by is None and p.value_date <= on}
+    later = [p.value_date for p in books.payments.values() if p.reversed_by is None and p.value_date > on]
+    charges, fees = oldest_first(books.charges.values()), oldest_first(books.fees.values())
+    over_reversed_fen = sum(max(0, d.reversed_fen - d.amount_fen) for d in (*charges, *fees))
+    funds_fen = (
+        sum(p.amount_fen for p in counted.values())
+        + books.credits_fen
+        + books.written_off_fen
+        + books.stray_reversals_fen
+        + over_reversed_fen
+        - books.refunded_fen
+    )
+    overdrawn_fen, funds_fen = max(0, -funds_fen), max(0, funds_fen)
+    unpaid = {d.debt_id: d.standing_fen for d in charges}
+    unpaid_fee = {d.debt_id: d.standing_fen for d in fees}
+    funds_fen -= _allocate(books.allocations, counted, unpaid, unpaid_fee, funds_fen)
+    funds_fen = _settle(unpaid, funds_fen)
+    funds_fen = _settle(unpaid_fee, funds_fen)
+
+    principal_fen = sum(unpaid.values()) + overdrawn_fen
+    fee_fen = sum(unpaid_fee.values())
+    open_items = tuple(OpenItem(d.debt_id, d.due_on, unpaid[d.debt_id]) for d in charges if unpaid[d.debt_id])
+    return Figures(
+        balance_fen=principal_fen + fee_fen - funds_fen,
+        principal_fen=principal_fen,
+        late_fee_fen=fee_fen,
+        credit_fen=funds_fen,
+        past_due=past_due(open_items, principal_fen, on),
+        open_items=open_items,
+        unpaid_fee_fen={k: v for k, v in unpaid_fee.items() if v},
+        next_change_on=min(later, default=None),
+    )
+
+
+def past_due(open_items: Sequence[OpenItem], principal_fen: int, on: date) -> PastDue:
+    """Return arrears and aging of the open items, oldest first, on a day.
+
+    The buckets' sum is the principal: what of it belongs to no charge (more was refunded than was there) is
+    current. `arrears_since` is the day after the oldest unpaid charge's due date, once that day has come.
+    """
+    aging = dict.fromkeys(AGING_BUCKETS, 0)
+    for item in open_items:
+        aging[bucket_of((on - item.due_on).days)] += item.unpaid_fen
+    aging["current"] += principal_fen - sum(aging.values())
+    oldest = open_items[0].due_on if open_items else None
+    if oldest is None or oldest >= on:
+        return PastDue(None, 0, aging)
+    return PastDue(oldest + timedelta(days=1), (on - oldest).days, aging)
+
+
+def _allocate(
+    allocations: Sequence[Allocation],
+    payments: dict[str, Payment],
+    unpaid: dict[str, int],
+    unpaid_fee: dict[str, int],
+    funds_fen: int,
+) -> int:
+    """Pay debts as the allocations in effect say; return how many fen that took."""
+    left_of = {k: p.amount_fen for k, p in payments.items()}
+    taken_fen = 0
+    for part in allocations:
+        debts = unpaid_fee if part.is_fee else unpaid
+        take = min(
+            part.amount_fen,
+            left_of.get(part.payment_id, 0),
+            debts.get(part.debt_id, 0),
+            funds_fen - taken_fen,
+        )
+        if take > 0:
+            left_of[part.payment_id] -= take
+            debts[part.debt_id] -= take
+            taken_fen += take
+    return taken_fen
+
+
+def _settle(unpaid: dict[str, int], funds_fen: int) -> int:
+    """Pay debts in their order from funds; return what is left of the funds."""
+    for debt_id, owed in unpaid.items():
+        if not funds_fen:
+            break
+        take = min(owed, funds_fen)
+        unpaid[debt_id] -= take
+        funds_fen -= take
+    return funds_fen

@@ -1,0 +1,132 @@
+"""How a command is made and asked: the decorator that registers it, and who asks, when and where.
+
+A command is in the imperative (`SubscribePackage`), the event it may lead to in the past
+(`PackageSubscribed`). Its fields are of the same checked types as an event's. What the domain computes itself
+(a late fee's base, a blacklist entry's amount) is no field of a command: nobody may ask for another figure.
+
+This module must not know any single command.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from domain.events.envelope import kind_of
+from domain.events.fields import CHECKED, LIST_MAX_ITEMS, Identifier, MalformedError, Payload, StreamKind
+
+SomeIdentifiers = Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=LIST_MAX_ITEMS)]
+"""At least one identifier."""
+
+
+class Command:
+    """What every command has in common: which stream it is asked of, where, and what it may lead to."""
+
+    __slots__ = ()
+    STREAM: ClassVar[StreamKind]
+    ROUTE: ClassVar[str]
+    """The path below the stream's own address; empty for the command that opens it."""
+    OPENS: ClassVar[bool]
+    """Whether it may be the first thing that happens in its stream."""
+    EMITS: ClassVar[tuple[type[Payload], ...]]
+
+
+COMMANDS: dict[str, type[Command]] = {}
+"""Every command by its name."""
+
+K = TypeVar("K", bound=Command)
+P = TypeVar("P", bound=Payload)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def command(
+    stream: StreamKind, *, route: str, opens: bool = False, emits: tuple[type[Payload], ...]
+) -> Callable[[type[K]], type[K]]:
+    """Make a class a command of a stream: frozen, slotted, checked, and known by its name."""
+
+    def register(cls: type[K]) -> type[K]:
+        made: Any = checked_dataclass(frozen=True, slots=True, kw_only=True, config=CHECKED)(cls)
+        made.STREAM, made.ROUTE, made.OPENS, made.EMITS = stream, route, opens, emits
+        name = made.__name__
+        if name in COMMANDS:
+            raise TypeError(f"two commands are named {name}")
+        COMMANDS[name] = made
+        return cast("type[K]", made)
+
+    return register
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command, who asks, and when and where it happened.
+
+    `expected_version` is the version of the addressed stream that the asker has seen (If-Match); the ledger
+    checks it, not the decision. Raises MalformedError where the subject is not of the command's stream.
+    """
+
+    subject: str
+    command: Command
+    actor: str
+    channel: str
+    region: str
+    time: datetime
+    actororg: str | None = None
+    evidenceref: str | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
+    expected_version: int | None = None
+
+    def __post_init__(self) -> None:
+        if kind_of(self.subject) != self.command.STREAM:
+            name = type(self.command).__name__
+            raise MalformedError("subject", f"should be {self.command.STREAM}/ID for {name}")
+
+    @property
+    def stream_id(self) -> str:
+        """The subject without its kind."""
+        return self.subject.partition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event to be appended; the ledger adds its id and the rest of the envelope from what was asked."""
+
+    subject: str
+    data: Payload
+
+
+def to_event(kind: type[P], source: Command, **computed: Any) -> P:
+    """Return an event with the command's fields of the same names, and with those that were computed."""
+    fields: dict[str, Any] = kind.__pydantic_fields__  # type: ignore[attr-defined]
+    shared = {name: getattr(source, name) for name in fields if hasattr(source, name)}
+    return kind(**{**shared, **computed})
+
+
+# -- forms that more than one command has to keep -----------------------------------------------------------
+
+
+def in_order(start: date, end: date | None, field: str) -> None:
+    """Check that a period is at least one day long; raises MalformedError that names its end."""
+    if end is not None and end <= start:
+        raise MalformedError(field, "should be after the period's start: the end is exclusive")
+
+
+def not_reversed(start: date, end: date, field: str) -> None:
+    """Check that a period does not end before it starts; raises MalformedError that names its end."""
+    if end < start:
+        raise MalformedError(field, "should not be before the period's start")
+
+
+def one_debt(charge_id: str | None, fee_id: str | None) -> None:
+    """Check that a charge or a fee is named, and not both; raises MalformedError otherwise."""
+    if (charge_id is None) == (fee_id is None):
+        raise MalformedError("charge_id", "should be given, or else fee_id: exactly one of the two")
+
+
+def no_repeats(items: tuple[object, ...] | None, field: str) -> None:
+    """Check that a list names nothing twice; raises MalformedError that names it."""
+    if items is not None and len(set(items)) != len(items):
+        raise MalformedError(field, "should name each only once")

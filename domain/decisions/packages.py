@@ -1,0 +1,193 @@
+"""Decisions on packages: sold with a choice, ended on their day, carried on only where the customer chose it.
+
+The rules `expiry-choice` and `charge-basis`: what happens at an annual term's end is the customer's own
+choice among three options; a default set by staff or a system is none.
+"""
+
+from typing import get_args
+
+from domain.account import Account
+from domain.account.state import Choice, Package
+from domain.commands import account as cmd
+from domain.commands.asking import to_event
+from domain.decisions.debts import customers_choice, reference
+from domain.decisions.hearing import Decisions, Hearing, the
+from domain.events import account as ev
+from domain.events.fields import ExpiryOption
+from domain.refusals import Code, refuse
+
+decisions: Decisions[Account] = Decisions()
+
+OPTIONS: tuple[str, ...] = get_args(ExpiryOption)
+"""What the customer chooses among: all three are presented."""
+
+
+def _package(a: Account, package_id: str) -> Package:
+    return the(a.packages, package_id, Code.PACKAGE_NOT_FOUND, "package")
+
+
+def _check_annual(a: Account, package_id: str) -> None:
+    """Refuse where the package is there and has no term; before it is sold there is nothing to check."""
+    package = a.packages.get(package_id)
+    if package is not None and package.cycle != "annual":
+        refuse(
+            Code.PACKAGE_NOT_ANNUAL,
+            f"The package {package_id} runs by the month: it has no annual term that could end.",
+            package_id=package_id,
+        )
+
+
+@decisions.on(cmd.SubscribePackage, new_id=("package_id", lambda a: a.packages))
+def _subscribe(_h: Hearing, a: Account, c: cmd.SubscribePackage) -> ev.PackageSubscribed:
+    if c.cycle == "annual":
+        choice = a.choices.get(c.package_id, Choice())
+        missing = [o for o in OPTIONS if o not in choice.presented]
+        if missing:
+            refuse(
+                Code.EXPIRY_OPTIONS_NOT_PRESENTED,
+                f"Present the options for the end of package {c.package_id} first: {', '.join(OPTIONS)}.",
+                package_id=c.package_id,
+                missing=", ".join(missing),
+            )
+        if customers_choice(a, c.package_id, *OPTIONS) is None:
+            refuse(
+                Code.EXPIRY_CHOICE_MISSING,
+                f"Record the customer's own choice for the end of package {c.package_id} first.",
+                package_id=c.package_id,
+                selected_by=choice.selected_by,
+            )
+    return to_event(ev.PackageSubscribed, c)
+
+
+@decisions.on(cmd.PresentExpiryOptions)
+def _present(_h: Hearing, a: Account, c: cmd.PresentExpiryOptions) -> ev.ExpiryOptionPresented:
+    _check_annual(a, c.package_id)
+    return to_event(ev.ExpiryOptionPresented, c)
+
+
+@decisions.on(cmd.SelectExpiryOption)
+def _select(h: Hearing, a: Account, c: cmd.SelectExpiryOption) -> ev.ExpiryOptionSelected:
+    if c.selected_by == "customer" and not h.by_customer and c.consent_ref is None:
+        refuse(
+            Code.CONSENT_MISSING,
+            "A choice recorded for the customer needs consent_ref, a reference to their consent.",
+            package_id=c.package_id,
+        )
+    if c.selected_by != "customer":
+        refuse(
+            Code.EXPIRY_CHOICE_NOT_CUSTOMERS,
+            f"Ask the customer: a {c.selected_by} is no choice, and selected_by should be customer.",
+            package_id=c.package_id,
+            selected_by=c.selected_by,
+        )
+    _check_annual(a, c.package_id)
+    presented = a.choices.get(c.package_id, Choice()).presented
+    if c.option not in presented:
+        refuse(
+            Code.EXPIRY_CHOICE_NOT_OFFERED,
+            f"Present {c.option} for package {c.package_id} before it is chosen.",
+            package_id=c.package_id,
+            option=c.option,
+            presented=", ".join(presented),
+        )
+    return to_event(ev.ExpiryOptionSelected, c)
+
+
+def _ended(h: Hearing, a: Account, package_id: str) -> Package:
+    """Return the package whose term has ended by now: its end is the first day it does not cover."""
+    package = _package(a, package_id)
+    if package.end is None:
+        refuse(
+            Code.PACKAGE_NOT_ANNUAL,
+            f"The package {package_id} runs on: it has no term that could end.",
+            package_id=package_id,
+        )
+    if h.day < package.end:
+        refuse(
+            Code.PACKAGE_NOT_ENDED,
+            f"The package {package_id} runs until {package.end}: not before that day.",
+            package_id=package_id,
+            end=package.end,
+        )
+    return package
+
+
+@decisions.on(cmd.ExpirePackage, after=["terminated"])
+def _expire(h: Hearing, a: Account, c: cmd.ExpirePackage) -> ev.PackageExpired:
+    package = _package(a, c.package_id)
+    if package.expired_on is not None:
+        refuse(
+            Code.PACKAGE_ALREADY_EXPIRED,
+            f"The package {c.package_id} expired on {package.expired_on}.",
+            package_id=c.package_id,
+            expired_on=package.expired_on,
+        )
+    return to_event(ev.PackageExpired, c, expired_on=_ended(h, a, c.package_id).end)
+
+
+@decisions.on(cmd.ConvertPackage)
+def _convert(h: Hearing, a: Account, c: cmd.ConvertPackage) -> ev.PackageConverted:
+    package = _ended(h, a, c.package_id)
+    choice = customers_choice(a, c.package_id, "convert_to_monthly")
+    if choice is None:
+        refuse(
+            Code.CONVERSION_NOT_CHOSEN,
+            f"The customer did not choose convert_to_monthly for package {c.package_id}: ask, and record it.",
+            package_id=c.package_id,
+        )
+    start = c.from_ or package.end
+    _check_after(package, start)
+    return to_event(ev.PackageConverted, c, from_=start, basis_event_id=_basis(choice))
+
+
+@decisions.on(cmd.RenewPackage)
+def _renew(h: Hearing, a: Account, c: cmd.RenewPackage) -> ev.PackageRenewed:
+    package = _ended(h, a, c.package_id)
+    choice = customers_choice(a, c.package_id, "renew_annual")
+    if choice is None:
+        refuse(
+            Code.RENEWAL_NOT_CHOSEN,
+            f"The customer did not choose renew_annual for package {c.package_id}: ask, and record it.",
+            package_id=c.package_id,
+        )
+    start = c.start or package.end
+    _check_after(package, start)
+    if start is None or c.end <= start:
+        refuse(
+            Code.PERIOD_OVERLAPS,
+            f"The new term of package {c.package_id} should end after it starts, on {start}.",
+            package_id=c.package_id,
+            start=start,
+        )
+    return to_event(ev.PackageRenewed, c, start=start, basis_event_id=_basis(choice))
+
+
+def _check_after(package: Package, start: object) -> None:
+    if package.end is not None and start < package.end:  # type: ignore[operator]
+        refuse(
+            Code.PERIOD_OVERLAPS,
+            f"The package {package.package_id} is paid until {package.end}: start on that day or later.",
+            package_id=package.package_id,
+            end=package.end,
+        )
+
+
+def _basis(choice: Choice) -> str | None:
+    return reference(choice.source, choice.event_id) if choice.event_id else None
+
+
+@decisions.on(cmd.ChangePlan)
+def _change_plan(h: Hearing, a: Account, c: cmd.ChangePlan) -> ev.PlanChanged:
+    _package(a, c.package_id)
+    if c.requested_by == "customer" and not h.by_customer and h.asked.evidenceref is None:
+        refuse(
+            Code.CONSENT_MISSING,
+            "A change recorded for the customer needs evidenceref, a reference to their request.",
+            package_id=c.package_id,
+        )
+    return to_event(ev.PlanChanged, c)
+
+
+@decisions.on(cmd.RequestCancellation)
+def _cancel(_h: Hearing, _a: Account, c: cmd.RequestCancellation) -> ev.CancellationRequested:
+    return to_event(ev.CancellationRequested, c)

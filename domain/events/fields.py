@@ -1,0 +1,281 @@
+"""The field types that events and commands are made of, and the decorators that register them.
+
+Every value is checked where it is made, whether it was typed by a clerk, decoded from the log or read from a
+file, by one mechanism (pydantic), whose errors `problems_of` turns into a field's name and what would be
+right, never the value itself: it may be personal data.
+
+This module must not know any single event, and nothing of storage.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass as plain_dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, dataclass_transform
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+# -- limits -------------------------------------------------------------------------------------------------
+
+IDENTIFIER_MAX_CHARS = 128  # longer than any identifier seen in billing systems, short enough for an index
+REFERENCE_MAX_CHARS = 512  # a source URI and an id, or a document reference
+TEXT_MAX_CHARS = 4_000  # a clerk's summary; longer documents are attached, not typed
+LIST_MAX_ITEMS = 1_000  # ids named by one event
+AMOUNT_MAX_FEN = 10**15  # ten trillion yuan: beyond any bill, and far inside 64 bits
+
+# -- scalars ------------------------------------------------------------------------------------------------
+
+Identifier = Annotated[
+    str,
+    StringConstraints(
+        strict=True, min_length=1, max_length=IDENTIFIER_MAX_CHARS, pattern=r"^[^\s\x00-\x1f\x7f]+$"
+    ),
+]
+"""An opaque identifier: no white space, no control characters."""
+
+Reference = Annotated[
+    str,
+    StringConstraints(
+        strict=True, min_length=1, max_length=REFERENCE_MAX_CHARS, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+]
+"""A reference to an event (`id`, or `source#id`), a document, a receipt."""
+
+Text = Annotated[
+    str,
+    StringConstraints(
+        strict=True, min_length=1, max_length=TEXT_MAX_CHARS, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$"
+    ),
+]
+"""Text a person wrote or reads."""
+
+AmountFen = Annotated[
+    int, Field(strict=True, ge=0, le=AMOUNT_MAX_FEN, description="CNY, in fen (100 = 1 yuan)")
+]
+"""Money in fen, never negative: the event's type says which way it goes."""
+
+SignedAmountFen = Annotated[
+    int, Field(strict=True, ge=-AMOUNT_MAX_FEN, le=AMOUNT_MAX_FEN, description="CNY, in fen")
+]
+"""Money in fen that may be a credit (a bill's total)."""
+
+PositiveAmountFen = Annotated[int, Field(strict=True, gt=0, le=AMOUNT_MAX_FEN, description="CNY, in fen")]
+"""Money in fen that a command asks to move: at least one fen."""
+
+Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+PartsPerMillion = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+Flag = Annotated[bool, Field(strict=True)]
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})\Z", re.ASCII)
+
+
+def parse_day(value: object) -> date:
+    """Return the date of `YYYY-MM-DD`; raises ValueError that says so otherwise."""
+    if type(value) is date:
+        return value
+    if isinstance(value, str) and _DAY.match(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise ValueError("should be a date, YYYY-MM-DD")
+
+
+def parse_instant(value: object) -> datetime:
+    """Return the aware datetime of an RFC 3339 time; raises ValueError that says so otherwise."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    if isinstance(value, str) and _INSTANT.match(value):
+        try:
+            return datetime.fromisoformat(value.upper())
+        except ValueError:
+            pass
+    raise ValueError(
+        "should be a time with offset, RFC 3339, at most microseconds: 2014-12-09T11:00:00+08:00"
+    )
+
+
+def _reads(parse: Callable[[object], object], schema_format: str) -> tuple[object, ...]:
+    schema = {"type": "string", "format": schema_format}
+    return BeforeValidator(parse), WithJsonSchema(schema)
+
+
+Day = Annotated[date, *_reads(parse_day, "date")]
+"""A calendar day in the region's time zone; the end of a period is exclusive."""
+
+Instant = Annotated[datetime, *_reads(parse_instant, "date-time")]
+"""A moment, with its offset kept as it was given."""
+
+# -- personal data ------------------------------------------------------------------------------------------
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Personal:
+    """A value of personal data: in clear where it comes in, sealed where it is kept.
+
+    `sealed` is base64 of nonce and ciphertext under the key `key_id`; `hmac` (only of an identity document's
+    hash) is the hash keyed again with the deployment's key, by which it is found. Never printed in clear.
+    """
+
+    clear: str | None = None
+    key_id: str | None = None
+    sealed: str | None = None
+    hmac: str | None = None
+
+    def __repr__(self) -> str:
+        return "<personal data>"
+
+    def wire(self) -> str | dict[str, str]:
+        """Return what stands in JSON: the clear text, or the sealed object."""
+        if self.clear is not None:
+            return self.clear
+        if self.key_id is None or self.sealed is None:
+            raise ValueError("personal data is neither clear nor sealed")
+        sealed = {"key": self.key_id, "sealed": self.sealed}
+        return sealed if self.hmac is None else {**sealed, "hmac": self.hmac}
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9+/=_.:-]{1,6000}\Z", re.ASCII)
+_TEXT = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]+\Z")
+
+
+def parse_personal(value: object) -> Personal:
+    """Return personal data from clear text or from its sealed form; raises ValueError otherwise."""
+    if isinstance(value, Personal):
+        return value
+    if isinstance(value, str):
+        if 0 < len(value) <= TEXT_MAX_CHARS and _TEXT.match(value):
+            return Personal(clear=value)
+        raise ValueError(f"should be text of 1 to {TEXT_MAX_CHARS} characters without control characters")
+    if isinstance(value, dict) and {"key", "sealed"} <= value.keys() <= {"key", "sealed", "hmac"}:
+        parts = {str(k): v for k, v in value.items()}
+        if all(isinstance(v, str) and _TOKEN.match(v) for v in parts.values()):
+            return Personal(key_id=parts["key"], sealed=parts["sealed"], hmac=parts.get("hmac"))
+    raise ValueError("should be text, or sealed personal data {key, sealed}")
+
+
+PersonalData = Annotated[
+    Personal,
+    BeforeValidator(parse_personal),
+    PlainSerializer(lambda value: value.wire()),
+    WithJsonSchema(
+        {"type": "string", "description": "personal data; kept encrypted with the party's own key"}
+    ),
+]
+
+# -- the vocabulary's recurring enumerations ----------------------------------------------------------------
+
+ExpiryOption = Literal["suspend", "convert_to_monthly", "renew_annual"]
+SelectedBy = Literal["customer", "staff_default", "system_default"]
+Cycle = Literal["annual", "monthly"]
+LineOfBusiness = Literal["fixed_broadband", "mobile", "fixed_voice"]
+LateFeeStart = Literal["after_due", "after_suspension"]
+ChargeKind = Literal["package", "monthly", "usage", "installation", "equipment"]
+NoticePurpose = Literal[
+    "pre_expiry", "post_expiry", "arrears", "suspension", "termination", "blacklist", "renewal"
+]
+NoticeChannel = Literal["web_push", "sms", "call", "visit", "email", "letter", "app"]
+HoldScope = Literal["late_fee", "suspension", "blacklist"]
+Outcome = Literal["upheld", "partly_upheld", "rejected"]
+
+Identifiers = Annotated[tuple[Identifier, ...], Field(max_length=LIST_MAX_ITEMS)]
+References = Annotated[tuple[Reference, ...], Field(max_length=LIST_MAX_ITEMS)]
+
+# -- how a type becomes part of the vocabulary --------------------------------------------------------------
+
+StreamKind = Literal["party", "account", "dealer", "case", "rulebook"]
+CHECKED = ConfigDict(
+    defer_build=True,
+    extra="forbid",
+    hide_input_in_errors=True,
+    arbitrary_types_allowed=True,
+    validate_by_name=True,
+    validate_by_alias=True,
+)
+
+
+class Payload:
+    """What every event's data has in common: which stream it stands in, and where it comes from."""
+
+    __slots__ = ()
+    STREAM: ClassVar[StreamKind]
+    ENDOGENOUS: ClassVar[bool]
+    OPENS: ClassVar[bool]
+    VERSION: ClassVar[int]
+    PERSONAL: ClassVar[tuple[str, ...]]
+    """Names of the fields that are personal data."""
+
+
+REGISTRY: dict[str, type[Payload]] = {}
+"""Every event type by its wire name."""
+
+T = TypeVar("T", bound=type)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def event(stream: StreamKind, *, endogenous: bool = False, opens: bool = False) -> Callable[[T], T]:
+    """Make a class an event type of a stream: frozen, slotted, checked, and known by its name.
+
+    `endogenous`: the operator's systems decided it, so the counterfactual replay derives it anew.
+    `opens`: it may be the first event of its stream.
+    """
+
+    def register(cls: T) -> T:
+        made: Any = checked_dataclass(frozen=True, slots=True, kw_only=True, config=CHECKED)(cls)
+        made.STREAM, made.ENDOGENOUS, made.OPENS, made.VERSION = stream, endogenous, opens, 1
+        made.PERSONAL = tuple(
+            n for n, f in made.__pydantic_fields__.items() if "Personal" in str(f.annotation)
+        )
+        if REGISTRY.setdefault(cls.__name__, made) is not made:
+            raise TypeError(f"two event types are named {made.__name__}")
+        return cast("T", made)
+
+    return register
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def value(cls: T) -> T:
+    """Make a class a checked value that stands inside an event or a command."""
+    return checked_dataclass(frozen=True, slots=True, kw_only=True, config=CHECKED)(cls)  # type: ignore[return-value]
+
+
+# -- errors -------------------------------------------------------------------------------------------------
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Problem:
+    """A field that is not as it should be, and what would be right."""
+
+    field: str
+    reason: str
+
+
+class MalformedError(ValueError):
+    """Something that came in does not have the form it must have."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.problem = Problem(field, reason)
+
+
+def problems_of(error: ValidationError, prefix: str = "") -> list[Problem]:
+    """Return pydantic's findings as fields and reasons, without the offending values."""
+    found = []
+    for item in error.errors(include_url=False, include_context=True, include_input=False):
+        where = ".".join([prefix, *map(str, item["loc"])] if prefix else map(str, item["loc"]))
+        reason = {
+            "missing": "is missing",
+            "unexpected_keyword_argument": "is not a field of this type",
+        }.get(item["type"], item["msg"].removeprefix("Value error, ").removeprefix("Input "))
+        found.append(Problem(where or "(whole)", reason))
+    return found

@@ -1,0 +1,19 @@
+"""rulebook/: what the operator and the law required, and when."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from domain.events.fields import Day, Identifier, Payload, Text, event
+
+
+@event("rulebook", opens=True)
+class RuleVersionPublished(Payload):
+    """A version of a rule and the days it governs; earlier conduct keeps the version of its own day."""
+
+    rule_id: Identifier
+    version: Identifier
+    in_force_from: Day
+    in_force_to: Day | None = None
+    parameters: Annotated[dict[str, Any], Field(max_length=100)]
+    citation: Text

@@ -1,0 +1,183 @@
+"""A deployment: its database, its secrets, and its regional ledgers, each in a schema of its own.
+
+Says which ledger a subject stands in. No query and no transaction here crosses two ledgers.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from domain.calendar import moment_of
+from domain.events.envelope import check_region, check_subject, kind_of, ledger_of
+from domain.ledger.application import Ledger
+from domain.ledger.database import CONTROL_SCHEMA, Connection, Database, migrate
+from domain.ledger.vault import KEY_BYTES, MasterKey, Secrets, Vault
+from domain.replay import Histories, Question
+
+LEDGERS_MAX = 64  # China has 34 provinces; a typing error in a file should not fill a database with schemas
+SCHEMA_PREFIX = "ledger_"
+
+log = structlog.get_logger(__name__)
+
+
+class SubjectError(Exception):
+    """A subject stands in no ledger, or in several: one line that says which."""
+
+    def __init__(self, message: str, ledgers: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.ledgers = ledgers
+
+
+class Deployment:
+    """Everything that stands in one database.
+
+    `master` returns the master key; it is told whether this is the deployment's first use, when alone a key
+    may be made. Raises StorageError where the database can't be used, VaultError where the key is wrong.
+    """
+
+    def __init__(self, database: Database, master: Callable[[bool], MasterKey]) -> None:
+        self.database = database
+        with database.migrating() as connection:
+            migrate(connection, CONTROL_SCHEMA, "domain.ledger.sql", "migrations/control")
+            self.master, self.secrets = _unlock(connection, master)
+            names = [
+                (n, s) for n, s in connection.execute("SELECT name, schema_name FROM ledger ORDER BY name")
+            ]
+        self._lock = threading.Lock()
+        self._ledgers: dict[str, Ledger] = {}
+        for name, schema in names:
+            self._ledgers[name] = self._migrated(name, schema)
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.database.close()
+
+    @property
+    def ledgers(self) -> list[Ledger]:
+        """The ledgers of this deployment by name, also those that other processes made."""
+        with self.database.connection(CONTROL_SCHEMA) as connection:
+            rows = connection.execute("SELECT name, schema_name FROM ledger ORDER BY name").fetchall()
+        for name, schema in rows:
+            with self._lock:
+                if name not in self._ledgers:
+                    self._ledgers[name] = Ledger(name, self._vault(), self.database, schema)
+        return [self._ledgers[name] for name, _ in rows]
+
+    def ledger(self, name: str) -> Ledger | None:
+        """Return a ledger by name, or None where there is none."""
+        found = self._ledgers.get(name)
+        return found or next((known for known in self.ledgers if known.region == name), None)
+
+    def ledger_for(self, region: str) -> Ledger:
+        """Return the ledger of a region, made where it is the region's first event.
+
+        Raises MalformedError where it is no region, SubjectError where there would be too many ledgers.
+        """
+        name = ledger_of(check_region(region))
+        found = self._ledgers.get(name)
+        if found is None:
+            schema = SCHEMA_PREFIX + name
+            with self.database.migrating(CONTROL_SCHEMA) as connection:
+                count = connection.execute("SELECT count(*) FROM ledger WHERE name <> %s", [name]).fetchone()
+                if count and count[0] >= LEDGERS_MAX:
+                    raise SubjectError(f"there are {LEDGERS_MAX} ledgers already: no new one for {name}")
+                connection.execute(
+                    "INSERT INTO ledger (name, schema_name) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                    [name, schema],
+                )
+            found = self._migrated(name, schema)
+            with self._lock:
+                found = self._ledgers.setdefault(name, found)
+        return found
+
+    def locate(self, subject: str, region: str | None = None) -> Ledger:
+        """Return the ledger a subject stands in.
+
+        Raises MalformedError where it is no subject, SubjectError where it stands in none or in several.
+        """
+        check_subject(subject)
+        candidates = self.ledgers
+        if region is not None:
+            name = ledger_of(check_region(region))
+            candidates = [known for known in candidates if known.region == name]
+        found = [known for known in candidates if known.journal.exists(subject)]
+        if not found:
+            where = f"the ledger {ledger_of(region)}" if region else "any ledger"
+            raise SubjectError(f"{subject} does not stand in {where}")
+        if len(found) > 1:
+            names = tuple(known.region for known in found)
+            raise SubjectError(f"{subject} stands in several ledgers: name one of {', '.join(names)}", names)
+        return found[0]
+
+    def question(
+        self,
+        subject: str,
+        now: datetime,
+        *,
+        at: str | None = None,
+        known_at: str | None = None,
+        position: int | None = None,
+        region: str | None = None,
+    ) -> tuple[Question, Histories]:
+        """Return what a replay is asked and the histories it looks at: a party's with its accounts'.
+
+        A moment not given is `now`, a position not given the ledger's present one.
+        Raises SubjectError, and MalformedError that names the field.
+        """
+        ledger = self.locate(subject, region)
+        last = ledger.journal.last_position()
+        bound = last if position is None else min(position, last)
+        subjects = [subject]
+        if kind_of(subject) == "party":
+            subjects += [s for s in ledger.journal.linked_to(subject) if kind_of(s) == "account"]
+        histories = ledger.histories(subjects, bound)
+        own = histories[subject]
+        home = own[0].event.region if own else ledger.region
+        question = Question(
+            subject=subject,
+            at=moment_of(at, home, "at") if at else now,
+            known_at=moment_of(known_at, home, "known_at") if known_at else now,
+            position=bound,
+            region=home,
+        )
+        return question, histories
+
+    def adopt(self, wrapped: bytes) -> bool:
+        """Take over another deployment's secret, where nothing stands here yet; whether it is this one's now.
+
+        A sealed export brings it along: fingerprints and identity hashes stay what they were.
+        """
+        secret = self.master.unwrap(wrapped)
+        if secret == self.secrets.secret:
+            return True
+        if any(ledger.journal.last_position() for ledger in self.ledgers):
+            return False
+        with self.database.migrating(CONTROL_SCHEMA) as connection:
+            connection.execute("UPDATE deployment_key SET wrapped = %s", [self.master.wrap(secret)])
+        self.secrets = Secrets(secret)
+        for ledger in self._ledgers.values():
+            ledger.vault = self._vault()
+        return True
+
+    def _vault(self) -> Vault:
+        return Vault(self.master, self.secrets)
+
+    def _migrated(self, name: str, schema: str) -> Ledger:
+        with self.database.migrating() as connection:
+            migrate(connection, schema, "domain.ledger.sql", "migrations/ledger")
+        return Ledger(name, self._vault(), self.database, schema)
+
+
+def _unlock(connection: Connection, master: Callable[[bool], MasterKey]) -> tuple[MasterKey, Secrets]:
+    """Return the master key and the deployment's secret, which is made on first use."""
+    row = connection.execute("SELECT wrapped FROM deployment_key").fetchone()
+    key = master(row is None)
+    if row is not None:
+        return key, Secrets(key.unwrap(bytes(row[0])))
+    secret = os.urandom(KEY_BYTES)
+    connection.execute("INSERT INTO deployment_key (wrapped) VALUES (%s)", [key.wrap(secret)])
+    log.info("deployment key made")
+    return key, Secrets(secret)

@@ -1,0 +1,82 @@
+"""From an event in clear to what may be stored: its fingerprint, its owner, its personal data sealed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from domain.events.envelope import Event, Recorded
+from domain.events.links import OWNERS, links_of
+from domain.ledger.codec import canonical
+from domain.ledger.vault import KeyStore, Vault
+
+
+class Ownership:
+    """Whose each account or case was, and from when: its personal data is sealed with that party's key."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
+
+    def learn(self, subject: str, since: datetime, owner: str) -> None:
+        """Remember that a stream was a party's from a moment on."""
+        entries = self._since[subject]
+        if (since, owner) not in entries:
+            entries.append((since, owner))
+            entries.sort()
+
+    def learn_from(self, event: Event) -> None:
+        """Remember what an event says of ownership, if anything."""
+        if isinstance(event.data, OWNERS):
+            for link in links_of(event):
+                if link.startswith("party/"):
+                    self.learn(event.subject, event.time, link)
+
+    def learn_history(self, history: Iterable[Recorded]) -> None:
+        """Remember what a stream's history says of ownership."""
+        for recorded in history:
+            self.learn_from(recorded.event)
+
+    def owner_of(self, event: Event) -> str:
+        """Return whose the event's stream was when it happened; a stream of nobody's owns itself."""
+        entries = self._since.get(event.subject)
+        if not entries:
+            return event.subject
+        before = [owner for since, owner in entries if since <= event.time]
+        return before[-1] if before else entries[0][1]
+
+
+def has_clear_data(event: Event) -> bool:
+    """Whether the event carries personal data in clear."""
+    return any((p := getattr(event.data, n)) is not None and p.clear is not None for n in event.data.PERSONAL)
+
+
+def has_sealed_data(event: Event) -> bool:
+    """Whether the event carries personal data that is sealed already."""
+    return any((p := getattr(event.data, n)) is not None and p.clear is None for n in event.data.PERSONAL)
+
+
+def fingerprint_of(vault: Vault, event: Event) -> bytes:
+    """Return the keyed digest (32 bytes) of an event as it arrived, its personal data in clear."""
+    return vault.secrets.fingerprint(canonical(event))
+
+
+def seal_all(
+    vault: Vault, store: KeyStore, ownership: Ownership, events: Sequence[Event]
+) -> list[Event | None]:
+    """Return the events sealed, each under the key of whose it was, making keys where there are none.
+
+    None stands for an event whose owner's key was destroyed: nothing of theirs may be kept any more.
+    """
+    owners: dict[int, str] = {}
+    for index, event in enumerate(events):
+        ownership.learn_from(event)
+        if event.data.PERSONAL and has_clear_data(event):
+            owners[index] = ownership.owner_of(event)
+    keys = vault.keys_for(owners.values(), store) if owners else {}
+    found: list[Event | None] = []
+    for index, event in enumerate(events):
+        owner = owners.get(index)
+        if owner is None:
+            found.append(event)
+        else:
+            found.append(vault.seal(event, owner, keys) if owner in keys else None)
+    return found

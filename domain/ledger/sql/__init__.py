@@ -1,0 +1,1 @@
+"""SQL of the log: migrations and named queries."""

@@ -1,0 +1,138 @@
+-- The log's queries, by name. They run with search_path = the ledger's schema.
+-- Arrays travel in binary (%b): as text, quoting them costs more than all else in an import.
+
+-- name: heads
+-- The last version and digest of each stream asked for; streams without events are absent.
+SELECT asked.subject, head.version, head.digest
+FROM unnest(%(subjects)b::text[]) AS asked (subject)
+CROSS JOIN LATERAL (
+    SELECT version, digest FROM event WHERE event.subject = asked.subject ORDER BY version DESC LIMIT 1
+) AS head;
+
+-- name: stream
+-- One stream in version order.
+SELECT subject, version, type, state, position, appended_at, digest, fingerprint
+FROM event
+WHERE subject = %(subject)s AND version > %(gt)s AND version <= %(lte)s
+ORDER BY version
+LIMIT %(limit)s;
+
+-- name: stream_backwards
+-- One stream, the last version first.
+SELECT subject, version, type, state, position, appended_at, digest, fingerprint
+FROM event
+WHERE subject = %(subject)s AND version > %(gt)s AND version <= %(lte)s
+ORDER BY version DESC
+LIMIT %(limit)s;
+
+-- name: streams
+-- Several streams, each in version order.
+SELECT subject, version, type, state, position, appended_at, digest, fingerprint
+FROM event
+WHERE subject = ANY(%(subjects)s) AND position <= %(position)s
+ORDER BY subject, version;
+
+-- name: log
+-- The log after a position, in position order.
+SELECT subject, version, type, state, position, appended_at, digest, fingerprint
+FROM event
+WHERE position > %(after)s AND position <= %(upto)s
+ORDER BY position
+LIMIT %(limit)s;
+
+-- name: log_of_types
+-- The log after a position, only events of some types.
+SELECT subject, version, type, state, position, appended_at, digest, fingerprint
+FROM event
+WHERE position > %(after)s AND position <= %(upto)s AND type = ANY(%(types)s)
+ORDER BY position
+LIMIT %(limit)s;
+
+-- name: last_position
+SELECT position FROM counter;
+
+-- name: lock_counter
+-- From here to commit this transaction alone appends: versions and receipts read now stay true.
+SELECT position, recorded_at FROM counter FOR UPDATE;
+
+-- name: append
+-- Takes the next positions and inserts the events in the order given, in one statement.
+WITH claimed AS (
+    UPDATE counter
+    SET position = position + %(count)s,
+        recorded_at = greatest(recorded_at, coalesce(%(recorded_at)s::timestamptz, recorded_at))
+    RETURNING position - %(count)s AS base, clock_timestamp() AS appended_at
+)
+INSERT INTO event
+    (position, subject, version, type, source, id, occurred_at, recorded_at, appended_at,
+     fingerprint, digest, state)
+SELECT claimed.base + e.ordinal, e.subject, e.version, e.type, e.source, e.id, e.occurred_at, e.recorded_at,
+       claimed.appended_at, e.fingerprint, e.digest, e.state
+FROM claimed, unnest(
+    %(subjects)b::text[], %(versions)b::integer[], %(types)b::text[], %(sources)b::text[], %(ids)b::text[],
+    %(occurred)b::timestamptz[], %(recorded)b::timestamptz[], %(fingerprints)b::bytea[],
+    %(digests)b::bytea[], %(states)b::bytea[]
+) WITH ORDINALITY AS e
+    (subject, version, type, source, id, occurred_at, recorded_at, fingerprint, digest, state, ordinal)
+RETURNING position, appended_at;
+
+-- name: add_links
+INSERT INTO stream_link (subject, related, event_source, event_id, occurred_at)
+SELECT * FROM unnest(
+    %(subjects)b::text[], %(related)b::text[], %(sources)b::text[], %(ids)b::text[],
+    %(occurred)b::timestamptz[]
+)
+ON CONFLICT DO NOTHING;
+
+-- name: linked_to
+-- The streams that speak of a subject.
+SELECT DISTINCT subject FROM stream_link WHERE related = %(related)s ORDER BY subject;
+
+-- name: owners
+-- Whose each account or case has been, in the order of the world.
+SELECT link.subject, link.related, link.occurred_at
+FROM stream_link AS link
+WHERE link.subject = ANY(%(subjects)s) AND link.related LIKE 'party/%%'
+ORDER BY link.occurred_at;
+
+-- name: known
+-- The fingerprints of events that already stand in the log.
+SELECT event.source, event.id, event.fingerprint
+FROM unnest(%(sources)b::text[], %(ids)b::text[]) AS asked (source, id)
+JOIN event ON event.source = asked.source AND event.id = asked.id;
+
+-- name: openings
+-- Which opening events a stream has.
+SELECT subject, type FROM event WHERE subject = ANY(%(subjects)s) AND type = ANY(%(types)s);
+
+-- name: subject_exists
+SELECT 1 FROM event WHERE subject = %(subject)s AND version = 1;
+
+-- name: find_receipt
+SELECT request, response FROM receipt WHERE scope = %(scope)s AND key = %(key)s;
+
+-- name: add_receipt
+INSERT INTO receipt (scope, key, request, response)
+VALUES (%(scope)s, %(key)s, %(request)s, %(response)s);
+
+-- name: keys_of_owners
+SELECT owner, key_id, wrapped FROM party_key WHERE owner = ANY(%(owners)s) ORDER BY created_at, key_id;
+
+-- name: keys_by_id
+SELECT key_id, owner, wrapped FROM party_key WHERE key_id = ANY(%(key_ids)s);
+
+-- name: all_keys
+SELECT key_id, owner, wrapped FROM party_key ORDER BY key_id;
+
+-- name: add_keys
+INSERT INTO party_key (key_id, owner, wrapped)
+SELECT * FROM unnest(%(key_ids)b::text[], %(owners)b::text[], %(wrapped)b::bytea[])
+ON CONFLICT (key_id) DO NOTHING
+RETURNING key_id;
+
+-- name: add_destroyed_keys
+INSERT INTO party_key (key_id, owner, wrapped, destroyed_at)
+SELECT key_id, owner, NULL, clock_timestamp()
+FROM unnest(%(key_ids)b::text[], %(owners)b::text[]) AS gone (key_id, owner)
+ON CONFLICT (key_id) DO NOTHING
+RETURNING key_id;

@@ -1,0 +1,247 @@
+"""Personal data: sealed with a key per party, so that destroying the key erases the data and nothing else.
+
+A master key (a file or the environment, never the database) wraps the keys; a deployment's own secret, wrapped
+likewise, keys the fingerprints by which repeats are told and the hashes by which identity documents are
+found. AES-256-GCM seals, RFC 3394 wraps, HKDF-SHA-256 derives; all from `cryptography`.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from domain.events.envelope import Event
+from domain.events.fields import Personal
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+KEY_CACHE_MAX = 20_000  # unwrapped keys kept in memory: some 3 MB
+HASHED_FIELD = "id_hash"
+"""The one field that is also found by its keyed hash."""
+
+
+class VaultError(Exception):
+    """A key is missing, wrong or destroyed: one line that says which and what would be right."""
+
+
+class MasterKey:
+    """The key that wraps the others. It never leaves the process's memory."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != KEY_BYTES:
+            raise VaultError(f"the master key should be {KEY_BYTES} bytes in base64, it has {len(key)}")
+        self._key = key
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> "MasterKey":
+        """Return the key of base64 text; raises VaultError that names where it came from."""
+        try:
+            return cls(base64.b64decode(text.strip(), validate=True))
+        except (binascii.Error, ValueError, VaultError):
+            raise VaultError(
+                f"{where}: should hold {KEY_BYTES} random bytes in base64 (head -c 32 /dev/urandom | base64)"
+            ) from None
+
+    @classmethod
+    def read(cls, path: Path) -> "MasterKey":
+        """Return the key a file holds; raises VaultError where it can't be read or is no key."""
+        try:
+            return cls.parse(path.read_text(encoding="ascii"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise VaultError(f"the master key file {path} can't be read: {error}") from error
+
+    @classmethod
+    def make(cls, path: Path) -> "MasterKey":
+        """Make a new key in a file only its owner may read, safe on disk before it is used."""
+        text = base64.b64encode(os.urandom(KEY_BYTES)) + b"\n"
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(handle, text)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        try:
+            os.link(temporary, path)  # never over a key that somebody else just made
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return cls.read(path)
+
+    def wrap(self, key: bytes) -> bytes:
+        """Return a key wrapped (RFC 3394)."""
+        return aes_key_wrap(self._key, key)
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return a wrapped key; raises VaultError where another master key wrapped it."""
+        try:
+            return aes_key_unwrap(self._key, wrapped)
+        except (InvalidUnwrap, ValueError):
+            raise VaultError(
+                "the master key is not the one this deployment's keys were wrapped with"
+            ) from None
+
+
+class Secrets:
+    """What the deployment's secret is good for."""
+
+    def __init__(self, secret: bytes) -> None:
+        self.secret = secret
+        self._fingerprints = _derive(secret, b"recount fingerprint")
+        self._identities = _derive(secret, b"recount identity hash")
+
+    def fingerprint(self, canonical: bytes) -> bytes:
+        """Return the keyed digest (32 bytes) of an event's canonical bytes as it arrived, in clear."""
+        return hmac.digest(self._fingerprints, canonical, hashlib.sha256)
+
+    def identity_hash(self, id_hash: str) -> str:
+        """Return an identity document's hash keyed again, in hex."""
+        return hmac.digest(self._identities, id_hash.encode(), hashlib.sha256).hex()
+
+
+def _derive(secret: bytes, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose).derive(secret)
+
+
+class KeyStore(Protocol):
+    """Where wrapped keys are kept."""
+
+    def of_owners(self, owners: Iterable[str]) -> list[tuple[str, str, bytes | None]]:
+        """Return (owner, key id, wrapped or None where destroyed), the newest of an owner last."""
+
+    def by_id(self, key_ids: Iterable[str]) -> list[tuple[str, str, bytes | None]]:
+        """Return (key id, owner, wrapped or None where destroyed)."""
+
+    def add(self, keys: Iterable[tuple[str, str, bytes]]) -> None:
+        """Keep new keys: (key id, owner, wrapped)."""
+
+
+class MemoryKeys:
+    """Wrapped keys in memory, for the in-memory configuration."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[str, bytes | None]] = {}
+
+    def of_owners(self, owners: Iterable[str]) -> list[tuple[str, str, bytes | None]]:
+        """Return the owners' keys."""
+        wanted = set(owners)
+        return [(o, k, w) for k, (o, w) in self.rows.items() if o in wanted]
+
+    def by_id(self, key_ids: Iterable[str]) -> list[tuple[str, str, bytes | None]]:
+        """Return keys by id."""
+        return [(k, *self.rows[k]) for k in key_ids if k in self.rows]
+
+    def add(self, keys: Iterable[tuple[str, str, bytes]]) -> None:
+        """Keep new keys."""
+        self.rows.update({key_id: (owner, wrapped) for key_id, owner, wrapped in keys})
+
+
+class Vault:
+    """Seals and opens the personal data of one ledger."""
+
+    def __init__(
+        self, master: MasterKey, secrets: Secrets, *, random: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self.master = master
+        self.secrets = secrets
+        self._random = random
+        self._ciphers: OrderedDict[str, AESGCM] = OrderedDict()
+
+    def seal(self, event: Event, owner: str, keys: Mapping[str, str]) -> Event:
+        """Return the event with its personal data sealed under the owner's key (`keys_for` gave it)."""
+        key_id = keys[owner]
+        cipher = self._ciphers[key_id]
+        sealed: dict[str, Personal] = {}
+        for name in event.data.PERSONAL:
+            personal: Personal | None = getattr(event.data, name)
+            if personal is None or personal.clear is None:
+                continue
+            nonce = self._random(NONCE_BYTES)
+            text = cipher.encrypt(nonce, personal.clear.encode(), _bound_to(event, name))
+            keyed = self.secrets.identity_hash(personal.clear) if name == HASHED_FIELD else None
+            sealed[name] = Personal(
+                key_id=key_id, sealed=base64.b64encode(nonce + text).decode("ascii"), hmac=keyed
+            )
+        return replace(event, data=replace(event.data, **sealed)) if sealed else event  # type: ignore[type-var]
+
+    def keys_for(self, owners: Iterable[str], store: KeyStore) -> dict[str, str]:
+        """Return each owner's key id, making keys where there are none, ready for `seal`.
+
+        An owner whose keys were all destroyed is left out: its personal data was erased.
+        """
+        wanted = set(owners)
+        found: dict[str, str] = {}
+        erased: set[str] = set()
+        for owner, key_id, wrapped in store.of_owners(wanted):
+            if wrapped is None:
+                erased.add(owner)
+            else:
+                self._remember(key_id, wrapped)
+                found[owner] = key_id
+        made = []
+        for owner in sorted(wanted - found.keys() - erased):
+            key_id, wrapped = self._random(16).hex(), self.master.wrap(self._random(KEY_BYTES))
+            self._remember(key_id, wrapped)
+            made.append((key_id, owner, wrapped))
+            found[owner] = key_id
+        if made:
+            store.add(made)
+        return found
+
+    def open(self, event: Event, store: KeyStore) -> Event:
+        """Return the event with its personal data in clear; what was erased stays sealed.
+
+        Raises VaultError where a sealed value does not belong to this event (it was moved or altered).
+        """
+        sealed = {n: p for n in event.data.PERSONAL if (p := getattr(event.data, n)) is not None and p.sealed}
+        missing = {p.key_id for p in sealed.values() if p.key_id not in self._ciphers}
+        for key_id, _owner, wrapped in store.by_id(missing) if missing else ():
+            if wrapped is not None:
+                self._remember(key_id, wrapped)
+        clear: dict[str, Personal] = {}
+        for name, personal in sealed.items():
+            cipher = self._ciphers.get(personal.key_id)
+            if cipher is None:
+                continue
+            raw = base64.b64decode(personal.sealed)
+            try:
+                text = cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound_to(event, name))
+            except InvalidTag:
+                raise VaultError(f"{event.source}#{event.id}: data.{name} was altered or moved") from None
+            clear[name] = Personal(clear=text.decode())
+        return replace(event, data=replace(event.data, **clear)) if clear else event  # type: ignore[type-var]
+
+    def forget(self) -> None:
+        """Drop every unwrapped key from memory."""
+        self._ciphers.clear()
+
+    def _remember(self, key_id: str, wrapped: bytes) -> None:
+        if key_id in self._ciphers:
+            self._ciphers.move_to_end(key_id)  # what this batch uses is the last to be dropped
+        else:
+            self._ciphers[key_id] = AESGCM(self.master.unwrap(wrapped))
+            while len(self._ciphers) > KEY_CACHE_MAX:
+                self._ciphers.popitem(last=False)
+
+
+def _bound_to(event: Event, field: str) -> bytes:
+    """Bind a ciphertext to its event and field: moved elsewhere it no longer opens."""
+    return f"{event.source}\n{event.id}\n{field}".encode()

@@ -1,0 +1,1 @@
+"""The rules of law and contract; `windows` holds their day arithmetic."""

@@ -1,0 +1,69 @@
+"""Statutory windows: from which day on the operator may suspend, terminate, levy or keep, and the law behind.
+
+Small pure functions that decisions, policies and findings all call, so that the three can never differ. Days
+are calendar days in the region's time zone; a window of n days does not count the day it starts from, and
+what it forbids is allowed from the day after its last one (General Principles of the Civil Law, art. 154).
+"""
+
+from datetime import date, timedelta
+
+from domain.events.account import ContractTerms
+
+LATE_FEE_PPM = 3_000
+"""3 per mille a day on the sum owed, simple: the most that may be levied."""
+
+FIXED_LINES = frozenset({"fixed_broadband", "fixed_voice"})
+FIXED_LINE_GRACE_DAYS = 30
+TERMINATION_DAYS = 60
+BLACKLIST_RETENTION_YEARS = 5
+COMMITMENT_FIRST_FROM = date(2014, 12, 17)
+"""From this day on a commitment is made before a complaint is handled: the third measure of 2014-12-17."""
+
+ONE_DAY = timedelta(days=1)
+_REVISED_ON = date(2014, 7, 29)
+
+
+def arrears_article(on: date) -> str:
+    """Return the citation for late fees, suspension and termination that was in force on a day."""
+    if on < _REVISED_ON:
+        return "Telecommunications Regulations (2000-09-25), art. 35"
+    return "Telecommunications Regulations (revision of 2014-07-29), art. 34"
+
+
+def earliest_suspension(line_of_business: str, terms: ContractTerms, due_on: date) -> date:
+    """Return the first day on which a service may be suspended for a charge due on a day.
+
+    Fixed lines: more than 30 days past it (`arrears_article`). Mobile: more than the contract's own days.
+    """
+    days = FIXED_LINE_GRACE_DAYS if line_of_business in FIXED_LINES else terms.suspend_after_days
+    return due_on + timedelta(days=days) + ONE_DAY
+
+
+def earliest_termination(terms: ContractTerms, suspended_on: date) -> date:
+    """Return the first day on which a service suspended for arrears may be terminated for them.
+
+    After 60 days of suspension (see `arrears_article`), or the contract's days where those are more.
+    """
+    return suspended_on + timedelta(days=max(TERMINATION_DAYS, terms.terminate_after_days)) + ONE_DAY
+
+
+def late_fee_start(terms: ContractTerms, due_on: date, suspended_on: date | None) -> date | None:
+    """Return the first day of late fee on a charge; None where the contract's day has not come.
+
+    The day after the due date, or, where the contract says so, not before the day of the suspension.
+    """
+    if terms.late_fee_start == "after_due":
+        return due_on + ONE_DAY
+    return None if suspended_on is None else max(due_on + ONE_DAY, suspended_on)
+
+
+def blacklist_retention_end(bad_conduct_ended_on: date) -> date:
+    """Return the first day on which an entry may no longer be kept: 5 years after the conduct ended.
+
+    Credit Reporting Regulation (2013-03-15), art. 16, as the model.
+    """
+    year = bad_conduct_ended_on.year + BLACKLIST_RETENTION_YEARS
+    try:
+        return bad_conduct_ended_on.replace(year=year)
+    except ValueError:  # 29 February
+        return date(year, 3, 1)

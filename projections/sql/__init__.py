@@ -1,0 +1,1 @@
+"""SQL of the read models: migrations and named queries."""

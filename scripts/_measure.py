@@ -1,0 +1,197 @@
+"""Import against a raw COPY of the same rows, single commands against the library's own save: one run, one server."""
+
+import io
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+
+from api.logging import configure
+from api.runtime import READ_MODELS, present
+from domain.commands.account import OpenAccount, ReceivePayment
+from domain.commands.asking import Asked
+from domain.commands.party import RegisterParty
+from domain.events.account import ContractTerms
+from domain.ledger.database import Database
+from domain.ledger.deployment import Deployment
+from domain.ledger.embedded import EmbeddedPostgres
+from domain.ledger.interchange import Importer
+from domain.ledger.vault import MasterKey
+from domain.ledger.writer import ReceiptKey, Writer
+from projections.engine import catch_up
+
+CASES = 200  # copies of the Harbin case: 20,400 events
+COMMANDS = 1_000
+RUNS = 3
+HARBIN = Path(__file__).parents[1] / "api" / "demo" / "harbin.jsonl"
+COLUMNS = (
+    "position, subject, version, type, source, id,"
+    " occurred_at, recorded_at, appended_at, fingerprint, digest, state"
+)
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Return how many seconds the work took."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def many(run: int) -> bytes:
+    """Return many histories in one file."""
+    text = HARBIN.read_text(encoding="utf-8")
+    return "".join(
+        text.replace("P-HRB", f"P{run}.{n}").replace("A-", f"A{run}.{n}-").replace("C-HRB", f"C{run}.{n}")
+        .replace("dealer/D-17", f"dealer/D{run}.{n}").replace('"harbin-', f'"h{run}.{n}-')
+        for n in range(CASES)
+    ).encode()  # fmt: skip
+
+
+def import_against_copy(deployment: Deployment, run: int) -> tuple[float, float]:
+    """Return events a second of an import, and of a COPY of the rows it made into a table with the same indexes."""
+    content = many(run)
+    lines = content.count(b"\n")
+
+    def refuse(refusal: Any) -> None:
+        raise AssertionError(refusal)
+
+    importing = timed(lambda: Importer(deployment, refuse, present).run(io.BytesIO(content)))
+    ledger = deployment.ledger("heilongjiang")
+    assert ledger is not None
+    with deployment.database.owner(ledger.schema) as connection:
+        connection.execute("DROP TABLE IF EXISTS bare")
+        connection.execute("CREATE TABLE bare (LIKE event INCLUDING INDEXES INCLUDING DEFAULTS)")
+        with connection.cursor().copy(
+            f"COPY (SELECT {COLUMNS} FROM event ORDER BY position DESC LIMIT {lines}) TO STDOUT (FORMAT binary)"  # noqa: S608
+        ) as out:
+            rows = b"".join(bytes(part) for part in out)
+
+        def copy() -> None:
+            with connection.cursor().copy(f"COPY bare ({COLUMNS}) FROM STDIN (FORMAT binary)") as into:
+                into.write(rows)
+
+        copying = timed(copy)
+    return lines / importing, lines / copying
+
+
+class Purse(Aggregate):
+    """The library's own aggregate, for comparison."""
+
+    @event("Opened")
+    def __init__(self) -> None:
+        self.amount_fen = 0
+
+    @event("Paid")
+    def pay(self, amount_fen: int) -> None:
+        """Take a payment."""
+        self.amount_fen += amount_fen
+
+
+def commands_against_library(
+    deployment: Deployment, conninfo: dict[str, str], run: int
+) -> tuple[float, float]:
+    """Return durable single-event commands a second, one client each: ours, and the library's save."""
+    writer = Writer(deployment.ledger_for("heilongjiang.harbin"), present)
+    now = present() - timedelta(minutes=1)
+    terms = ContractTerms(
+        payment_deadline_days=15,
+        late_fee_start="after_due",
+        restore_hours=48,
+        suspend_after_days=30,
+        terminate_after_days=60,
+    )
+
+    def ask(subject: str, command: Any) -> None:
+        asked = Asked(subject, command, "staff/S-01", "store", "heilongjiang.harbin", now)
+        answer = writer.execute(asked, ReceiptKey("bench", uuid.uuid4().hex, b"x" * 32))
+        assert not answer.refused, answer.body
+
+    def name(n: int) -> str:
+        return f"bench-{run}-{n}"
+
+    ask(
+        f"party/{name(0)}",
+        RegisterParty(kind="individual", id_type="id", id_hash="h", name="n", id_number="1", address="a"),
+    )
+    for n in range(20):
+        ask(
+            f"account/{name(n)}",
+            OpenAccount(party_id=name(0), line_of_business="mobile", contract_terms=terms),
+        )
+
+    def ours() -> None:
+        for n in range(COMMANDS):
+            ask(
+                f"account/{name(n % 20)}",
+                ReceivePayment(payment_id=f"p{n}", amount_fen=100, value_date=now.date(), method="cash"),
+            )
+
+    app = Application[uuid.UUID](
+        env={
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_DBNAME": conninfo["dbname"],
+            "POSTGRES_HOST": conninfo["host"],
+            "POSTGRES_PORT": conninfo["port"],
+            "POSTGRES_USER": conninfo["user"],
+            "POSTGRES_PASSWORD": "none",
+        }
+    )
+    purses = [Purse() for _ in range(20)]
+    app.save(*purses)
+
+    def theirs() -> None:
+        for n in range(COMMANDS):
+            purse: Purse = app.repository.get(purses[n % 20].id)
+            purse.pay(100)
+            app.save(purse)
+
+    found = COMMANDS / timed(ours), COMMANDS / timed(theirs)
+    app.close()
+    return found
+
+
+def main() -> None:
+    """Print the medians and their ratios."""
+    configure("WARNING")
+    with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "data") as server:
+        conninfo = psycopg.conninfo.conninfo_to_dict(server.conninfo)
+        deployment = Deployment(Database(server.ensure), lambda _first: MasterKey(bytes(32)))
+        imports = [import_against_copy(deployment, run) for run in range(RUNS)]
+        folding = timed(lambda: catch_up(deployment, READ_MODELS, present))
+        total = sum(ledger.journal.last_position() for ledger in deployment.ledgers)
+        commands = [
+            commands_against_library(deployment, {k: str(v) for k, v in conninfo.items()}, run)
+            for run in range(RUNS)
+        ]
+        deployment.close()
+
+    def median(rows: list[tuple[float, float]]) -> dict[str, float]:
+        return {
+            "ours_per_s": round(statistics.median(a for a, _ in rows)),
+            "beside_per_s": round(statistics.median(b for _, b in rows)),
+            "ratio": round(statistics.median(a / b for a, b in rows), 3),
+        }
+
+    print(
+        orjson.dumps(
+            {
+                "import_vs_copy": median(imports),
+                "command_vs_library_save": median(commands),
+                "billing_status_events_per_s": round(total / folding),
+            },
+            option=orjson.OPT_INDENT_2,
+        ).decode()
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Real PostgreSQL for every test that touches storage: DATABASE_URL's server, or the embedded one."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from api.runtime import Runtime, present
+from domain.ledger.database import Database
+from domain.ledger.deployment import Deployment
+from domain.ledger.embedded import EmbeddedPostgres
+from domain.ledger.interchange import Importer, Refusal, Tally
+from domain.ledger.vault import MasterKey
+
+CASES = Path(__file__).parent / "cases"
+HARBIN = Path(__file__).parents[1] / "api" / "demo" / "harbin.jsonl"
+MASTER = bytes(range(32))
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave slow tests out unless a marker expression or a test's own name asks for them."""
+    if config.option.markexpr or any("::" in a for a in config.args):
+        return
+    slow = [i for i in items if i.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [i for i in items if not i.get_closest_marker("slow")]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the conninfo of a server on which databases can be made."""
+    url = os.environ.get("DATABASE_URL")
+    if url:
+        yield url
+        return
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as embedded:
+        yield embedded.conninfo
+
+
+@pytest.fixture
+def database_url(server: str) -> Iterator[str]:
+    """Return the conninfo of a fresh, empty database."""
+    name = f"recount_test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield make_conninfo(server, dbname=name)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def opened_deployment(url: str, master: bytes = MASTER) -> Deployment:
+    """Open a deployment on a database; the caller closes it."""
+    return Deployment(Database(lambda: url), lambda _first_use: MasterKey(master))
+
+
+@pytest.fixture
+def deployment(database_url: str) -> Iterator[Deployment]:
+    """Return a deployment on a fresh database."""
+    opened = opened_deployment(database_url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.fixture
+def runtime(deployment: Deployment) -> Runtime:
+    """Return a runtime on a fresh database, with the real clock."""
+    return Runtime(deployment)
+
+
+def import_file(
+    deployment: Deployment, path: Path, now: datetime | None = None
+) -> tuple[Tally, list[Refusal]]:
+    """Import a file and return the tally and what was refused."""
+    refusals: list[Refusal] = []
+    importer = Importer(deployment, refusals.append, (lambda: now) if now else present)
+    with path.open("rb") as source:
+        return importer.run(source), refusals

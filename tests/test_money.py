@@ -1,0 +1,161 @@
+"""What an account owes: the laws that hold for any books, and the vocabulary's own examples."""
+
+from datetime import date, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.account.money import Allocation, Books, Debt, Payment, bucket_of, figures, late_fee_fen
+
+DAY = date(2014, 8, 31)
+TODAY = date(2014, 12, 9)
+
+
+def charge(debt_id: str, amount_fen: int, due_on: date = DAY, reversed_fen: int = 0) -> Debt:
+    return Debt(
+        debt_id, "monthly", amount_fen, due_on, f"e-{debt_id}", "s", due_on, due_on, reversed_fen=reversed_fen
+    )
+
+
+def payment(payment_id: str, amount_fen: int, value_date: date = DAY) -> Payment:
+    return Payment(payment_id, amount_fen, value_date, "cash", f"e-{payment_id}")
+
+
+def books(charges=(), fees=(), payments=(), allocations=(), **sums) -> Books:
+    return Books(
+        {c.debt_id: c for c in charges},
+        {f.debt_id: f for f in fees},
+        {p.payment_id: p for p in payments},
+        list(allocations),
+        **sums,
+    )
+
+
+amounts = st.integers(0, 500_000)
+days = st.dates(date(2014, 1, 1), date(2015, 12, 31))
+names = st.sampled_from("abcdef")
+any_books = st.builds(
+    books,
+    charges=st.lists(st.builds(charge, names, amounts, days, amounts), max_size=5),
+    fees=st.lists(st.builds(charge, names, amounts, days, amounts), max_size=4),
+    payments=st.lists(st.builds(payment, names, amounts, days), max_size=5),
+    allocations=st.lists(st.builds(Allocation, names, names, st.booleans(), amounts), max_size=6),
+    credits_fen=amounts,
+    written_off_fen=amounts,
+    refunded_fen=amounts,
+    stray_reversals_fen=amounts,
+)
+
+
+@given(any_books, days)
+def test_the_balance_is_the_sum_the_vocabulary_says(b: Books, on: date):
+    """Charges + late fees - reversals - payments that stand - credits - write-offs + refunds paid."""
+    debts = [*b.charges.values(), *b.fees.values()]
+    expected = (
+        sum(d.amount_fen - d.reversed_fen for d in debts)
+        - sum(p.amount_fen for p in b.payments.values() if p.value_date <= on)
+        - b.stray_reversals_fen
+        - b.credits_fen
+        - b.written_off_fen
+        + b.refunded_fen
+    )
+    assert figures(b, on).balance_fen == expected
+
+
+@given(any_books, days)
+def test_no_fen_is_lost_between_what_is_owed_and_what_is_credit(b: Books, on: date):
+    """The balance is principal plus late fees less credit, none of them negative."""
+    f = figures(b, on)
+    assert f.balance_fen == f.principal_fen + f.late_fee_fen - f.credit_fen
+    assert min(f.principal_fen, f.late_fee_fen, f.credit_fen) >= 0
+
+
+@given(any_books, days)
+def test_the_aging_buckets_add_up_to_the_principal(b: Books, on: date):
+    """Every unpaid fen of principal is in exactly one bucket."""
+    f = figures(b, on)
+    assert sum(f.past_due.aging.values()) == f.principal_fen
+
+
+@given(any_books, days)
+def test_credit_is_only_left_when_nothing_is_owed(b: Books, on: date):
+    """Money that no allocation placed settles every debt before it becomes a credit."""
+    f = figures(b, on)
+    assert not f.credit_fen or (not f.open_items and not f.unpaid_fee_fen)
+
+
+@given(any_books, days, days)
+def test_a_day_changes_only_what_the_calendar_changes(b: Books, one: date, other: date):
+    """Two days with the same payments in effect have the same balance."""
+    first, second = figures(b, min(one, other)), figures(b, max(one, other))
+    if first.next_change_on is None or first.next_change_on > max(one, other):
+        assert first.balance_fen == second.balance_fen
+
+
+def test_unplaced_money_goes_to_the_oldest_charge_first_and_to_principal_before_late_fees():
+    """120 yuan against two charges of 100 and a fee: the older charge and 20 of the younger."""
+    f = figures(
+        books(
+            [charge("new", 10_000, date(2014, 9, 30)), charge("old", 10_000)],
+            [charge("fee", 500, date(2014, 1, 1))],
+            [payment("p", 12_000)],
+        ),
+        TODAY,
+    )
+    assert [(i.charge_id, i.unpaid_fen) for i in f.open_items] == [("new", 8_000)]
+    assert (f.principal_fen, f.late_fee_fen) == (8_000, 500)
+
+
+def test_an_allocation_places_money_where_it_says():
+    """The younger charge was named, so the older one stays unpaid."""
+    f = figures(
+        books(
+            [charge("old", 10_000), charge("new", 10_000, date(2014, 9, 30))],
+            payments=[payment("p", 10_000)],
+            allocations=[Allocation("p", "new", is_fee=False, amount_fen=10_000)],
+        ),
+        TODAY,
+    )
+    assert [i.charge_id for i in f.open_items] == ["old"]
+
+
+def test_a_payment_counts_from_the_start_of_its_value_date():
+    """One day earlier it does not count, and the day on which it will is told."""
+    b = books([charge("c", 10_000)], payments=[payment("p", 10_000, TODAY)])
+    before = figures(b, TODAY - timedelta(days=1))
+    assert (before.balance_fen, before.next_change_on) == (10_000, TODAY)
+    assert figures(b, TODAY).balance_fen == 0
+
+
+def test_a_reversed_payment_does_not_count():
+    """What bounced pays nothing."""
+    bounced = payment("p", 10_000)
+    bounced.reversed_by = "e"
+    assert figures(books([charge("c", 10_000)], payments=[bounced]), TODAY).balance_fen == 10_000
+
+
+def test_arrears_begin_on_the_day_after_the_due_date():
+    """On the due date itself nothing is late."""
+    b = books([charge("c", 10_000, DAY)])
+    assert figures(b, DAY).past_due.arrears_since is None
+    late = figures(b, DAY + timedelta(days=1)).past_due
+    assert (late.arrears_since, late.days_past_due) == (DAY + timedelta(days=1), 1)
+
+
+def test_more_refunded_than_was_there_is_owed_again():
+    """100 paid and 100 refunded: the charge is owed in full."""
+    f = figures(books([charge("c", 10_000)], payments=[payment("p", 10_000)], refunded_fen=10_000), TODAY)
+    assert (f.balance_fen, f.principal_fen, f.open_items[0].unpaid_fen) == (10_000, 10_000, 10_000)
+
+
+def test_buckets_begin_on_the_day_after_the_last_one_ends():
+    """Due today is current; 1, 30, 31, 60, 61, 90 and 91 days past due are where collections put them."""
+    assert [bucket_of(d) for d in (-5, 0, 1, 30, 31, 60, 61, 90, 91)] == [
+        "current", "current", "d1_30", "d1_30", "d31_60", "d31_60", "d61_90", "d61_90", "d90_plus",
+    ]  # fmt: skip
+
+
+def test_the_late_fee_is_three_per_mille_a_day_rounded_down():
+    """The Harbin fees: 10,000 fen for 121 days is 3,630; one fen for one day is nothing."""
+    assert late_fee_fen(10_000, 3_000, 121) == 3_630
+    assert late_fee_fen(1, 3_000, 1) == 0
