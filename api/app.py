@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import FastAPI
 
 from api import billing, crm, feeds, health, investigations, problems
+from api.billing.reading import standing_of
 from api.metrics import Metrics
 from api.requests import Bounds, RequestContext
 from api.runtime import Runtime
-from api.waiting import Positions
+from api.waiting import Shared, last_position
 
 DESCRIPTION = """\
 Customer accounts as they were on any day, as they were known on any day.
@@ -44,7 +45,8 @@ def build(runtime: Runtime) -> FastAPI:
     )
     metrics = Metrics(runtime.deployment)
     app.state.runtime, app.state.metrics = runtime, metrics
-    app.state.stopping, app.state.positions = stopping, Positions()
+    app.state.stopping = stopping
+    app.state.positions, app.state.standings = Shared(last_position), Shared(standing_of)
     for router in (crm.router(), billing.router, investigations.router, feeds.router, health.router):
         app.include_router(router)
     problems.install(app)

@@ -10,15 +10,16 @@ import structlog
 
 from api import commands_data
 from api.logging import configure
-from api.settings import Settings
+from api.settings import DEFAULT_DATA, Settings
 from api.terminal import CommandError, Terminal
 from domain.events.fields import MalformedError
 from domain.ledger.database import StorageError
 from domain.ledger.deployment import SubjectError
 from domain.ledger.embedded import EmbeddedError
+from domain.ledger.surroundings import TooWideError
 from domain.ledger.vault import VaultError
 
-FAILURES = (CommandError, StorageError, EmbeddedError, VaultError, SubjectError)
+FAILURES = (CommandError, StorageError, EmbeddedError, VaultError, SubjectError, TooWideError)
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of every command."""
     shared = _Parser(add_help=False)
     shared.add_argument(
-        "--data", type=Path, default=Path("data"), metavar="DIR", help="embedded data directory"
+        "--data", type=Path, default=DEFAULT_DATA, metavar="DIR", help="embedded data directory"
     )
     shared.add_argument("--region", metavar="R", help="the ledger, where a subject stands in several")
     shared.add_argument("--json", action="store_true", help="one JSON document on standard output")
@@ -70,6 +71,21 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--known-at", metavar="T", help="as it was known then; now, where it is not given")
     replay.add_argument("--position", type=int, metavar="N", help="as the log stood then")
     replay.add_argument("--steps", action="store_true", help="each step, and what it changed")
+
+    findings = add(
+        "findings", commands_data.findings, "which rules were kept or broken, shown by which events"
+    )
+    findings.add_argument("subject", metavar="SUBJECT")
+    findings.add_argument("--known-at", metavar="T", help="as it was known then; now, where it is not given")
+    findings.add_argument("--position", type=int, metavar="N", help="as the log stood then")
+    findings.add_argument("--rule", metavar="ID", help="only one rule")
+
+    lawful = add("counterfactual", commands_data.counterfactual, "what should have happened, beside what did")
+    lawful.add_argument("subject", metavar="SUBJECT", help="account/ID or party/ID")
+    lawful.add_argument("--until", metavar="DAY", help="the last day; today, where it is not given")
+    lawful.add_argument("--assume", metavar="K=V", action="append", default=[], help="expiry_option=suspend")
+    lawful.add_argument("--known-at", metavar="T", help="as it was known then; now, where it is not given")
+    lawful.add_argument("--position", type=int, metavar="N", help="as the log stood then")
     return top
 
 

@@ -1,4 +1,4 @@
-"""import, export, replay: data in, data out, and what was true."""
+"""import, export, replay, findings, counterfactual: data in and out, what was, what was wrong, what should be."""
 
 import argparse
 import base64
@@ -12,10 +12,18 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from api.inquiry import replayed
+from api.inquiry import found, lawful, replayed
 from api.runtime import Runtime, opened
 from api.settings import Settings
-from api.terminal import CommandError, Terminal, change_text, state_lines
+from api.terminal import (
+    CommandError,
+    Terminal,
+    change_text,
+    counterfactual_lines,
+    finding_lines,
+    state_lines,
+)
+from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger
 from domain.ledger.interchange import Importer, Refusal, Tally, export_plain, export_sealed
 
@@ -163,8 +171,7 @@ def _destination(out: Path | None) -> Iterator[Callable[[bytes], object]]:
 
 def replay(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
     """Say what was true of a subject at a moment, as it was known at a moment."""
-    if given.position is not None and given.position < 0:
-        raise CommandError("--position: should be 0 or more")
+    _check_position(given.position)
     with opened(settings, terminal.say) as runtime:
         answer = replayed(
             runtime,
@@ -185,4 +192,54 @@ def replay(given: argparse.Namespace, settings: Settings, terminal: Terminal) ->
         lines += state_lines(answer["state"])
     lines.append(f"position {answer['position']}, digest {answer['digest']}")
     terminal.answer(answer, lines)
+    return 0
+
+
+def _check_position(position: int | None) -> None:
+    if position is not None and position < 0:
+        raise CommandError("--position: should be 0 or more")
+
+
+# -- findings -----------------------------------------------------------------------------------------------
+
+
+def findings(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    """Say which rules were kept or broken, shown by which events and which absent ones."""
+    _check_position(given.position)
+    with opened(settings, terminal.say) as runtime:
+        answer = found(
+            runtime,
+            given.subject,
+            known_at=given.known_at,
+            position=given.position,
+            region=given.region,
+            rule=given.rule,
+        )
+    terminal.answer(answer, finding_lines(answer))
+    return 0
+
+
+# -- counterfactual -----------------------------------------------------------------------------------------
+
+
+def counterfactual(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    """Say what should have happened, beside what did, and what would put it right."""
+    _check_position(given.position)
+    assume = {}
+    for text in given.assume:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise MalformedError("--assume", "should be NAME=VALUE, as expiry_option=suspend")
+        assume[name] = value
+    with opened(settings, terminal.say) as runtime:
+        answer = lawful(
+            runtime,
+            given.subject,
+            until=given.until,
+            assume=assume,
+            known_at=given.known_at,
+            position=given.position,
+            region=given.region,
+        )
+    terminal.answer(answer, counterfactual_lines(answer))
     return 0

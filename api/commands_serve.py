@@ -1,6 +1,7 @@
 """serve and demo: the service, and the service with the Harbin case in it."""
 
 import argparse
+import shlex
 import socket
 from collections.abc import Callable
 from importlib.resources import as_file, files
@@ -11,7 +12,7 @@ from api.app import build
 from api.commands_data import Rejects, import_one
 from api.logging import configure
 from api.runtime import READ_MODELS, Runtime, opened
-from api.settings import Settings
+from api.settings import DEFAULT_DATA, Settings
 from api.terminal import CommandError, Terminal
 from domain.events.envelope import prepare
 from projections.engine import catch_up
@@ -55,8 +56,13 @@ def run(runtime: Runtime, listening: socket.socket, ready: Callable[[str], None]
             if self.started:
                 ready(address)
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.stopping.set()  # streams and waiting readers end now, not at the grace period's end
+            await super().shutdown(sockets=sockets)
+
+    app = build(runtime)
     config = uvicorn.Config(
-        build(runtime),
+        app,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
@@ -92,6 +98,8 @@ def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
         rejects.close()
         catch_up(runtime.deployment, READ_MODELS, runtime.clock)
 
+        where = "" if given.data == DEFAULT_DATA else f" --data {shlex.quote(str(given.data))}"
+
         def ready(address: str) -> None:
             terminal.answer(
                 {"address": address, "appended": tally.appended, "repeated": tally.repeated},
@@ -100,9 +108,9 @@ def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
                     f"  {address}/docs",
                     f"  {address}/investigations/party/P-HRB/timeline",
                     f"  {address}/billing/accounts/A-FTTH",
-                    "  scripts/recount replay account/A-FTTH --at 2014-12-09 --known-at 2014-12-09",
-                    "  scripts/recount replay account/A-FTTH --steps",
-                    "  scripts/recount replay party/P-HRB --at 2014-12-09",
+                    f"  scripts/recount replay account/A-FTTH --at 2014-12-09 --known-at 2014-12-09{where}",
+                    f"  scripts/recount findings party/P-HRB --known-at 2014-12-17{where}",
+                    f"  scripts/recount counterfactual party/P-HRB --until 2014-12-17{where}",
                     "Ctrl-C stops it; the data stays.",
                 ],
             )

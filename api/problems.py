@@ -21,6 +21,7 @@ from domain.events.fields import MalformedError
 from domain.ledger.database import StorageError
 from domain.ledger.deployment import SubjectError
 from domain.ledger.embedded import EmbeddedError
+from domain.ledger.surroundings import TooWideError
 from domain.refusals import Code, Kind, Refused
 
 PROBLEM_JSON = "application/problem+json"
@@ -63,6 +64,7 @@ CODES: dict[str, Meaning] = {
     "ledger.ambiguous": Meaning(409, "There are several ledgers."),
     "ledger.limit_reached": Meaning(409, "There can be no more ledgers."),
     "timeline.too_wide": Meaning(409, "The subject is tied to too many others for one timeline."),
+    "inquiry.too_wide": Meaning(409, "The subject is tied to too many others for one answer."),
     "feed.after_end": Meaning(409, "The position lies after the ledger's last one."),
     "feed.too_many_streams": Meaning(503, "Too many event streams are open."),
     "projection.behind": Meaning(503, "The read model has not got that far yet."),
@@ -229,6 +231,8 @@ def fields_of(errors: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
                 field = f"{field}.{cause.problem.field}" if field else cause.problem.field
         elif not whole and item["type"] in _NOT_KNOWN:
             reason = "has a field that is not known here"
+        elif item["type"] == "missing" and inner == ["region"]:
+            reason = "is missing: what opens a stream says in which region, as heilongjiang.harbin"
         else:
             reason = _REASONS.get(item["type"]) or _SUBJECT_OF_SENTENCE.sub("", str(item["msg"]))
         found.append(FieldProblem(field=field or f"({where})", reason=reason))
@@ -314,6 +318,7 @@ def internal() -> Response:
 
 _HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
     ProblemError: lambda e: e.response(),
+    TooWideError: lambda e: ProblemError("inquiry.too_wide", str(e)).response(),
     HTTPException: from_http,
     RequestValidationError: _invalid,
     MalformedError: lambda e: malformed([FieldProblem(field=e.problem.field, reason=e.problem.reason)]),

@@ -228,7 +228,7 @@ async def _trace(request: Request) -> Trace:
     return found
 
 
-def _region(
+async def _region(
     region: Annotated[
         str | None,
         Query(

@@ -8,6 +8,7 @@ from pathlib import Path
 from domain.ledger.vault import MasterKey, VaultError
 
 MASTER_KEY_FILE = "master.key"
+DEFAULT_DATA = Path("data")
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,3 +151,44 @@ def _scalar(key: str, value: Any) -> str:
     if isinstance(value, int):
         return yuan(value) if key.endswith("_fen") or key in BUCKETS else str(value)
     return "nothing" if value is None else str(value)
+
+
+def finding_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Return findings as lines a person can read: breaches whole, what is open or kept in a line each."""
+    lines = [f"{answer['subject']} as known at {answer['known_at']}, rulebook {answer['rulebook_version']}"]
+    for verdict in ("breach", "undetermined", "kept", "not_applicable"):
+        some = [f for f in answer["findings"] if f["verdict"] == verdict]
+        if some:
+            lines.append(f"{verdict.replace('_', ' ')}: {len(some)}")
+        for finding in some:
+            amount = f", {yuan(finding['amount_fen'])}" if finding["amount_fen"] else ""
+            lines.append(f"  {finding['rule_id']} on {finding['subject']}{amount}")
+            if verdict in ("breach", "undetermined"):
+                lines.append(f"      {finding['observed']}")
+            if verdict == "breach":
+                absent = finding["absent_event_types"]
+                missing = f"; absent {', '.join(absent)}" if absent else ""
+                lines.append(f"      shown by {', '.join(finding['evidence_event_ids'])}{missing}")
+                lines.append(f"      {finding['citation']}")
+    lines.append(f"position {answer['position']}, digest {answer['digest']}")
+    return lines
+
+
+def counterfactual_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Return a counterfactual as lines a person can read."""
+    lines = [f"{answer['subject']} until {answer['until']}, rulebook {answer['rulebook_version']}"]
+    lines += [f"  assumed: {name} = {value}" for name, value in answer["assumptions"].items()]
+    for name in ("actual", "lawful"):
+        lines.append(f"  {name:<9} {_inline(answer[name]) or 'nothing owed'}")
+    lines.append("differences:" if answer["differences"] else "nothing would have been otherwise")
+    for item in answer["differences"]:
+        amount = f" ({yuan(item['amount_fen'])})" if item["amount_fen"] else ""
+        lines.append(
+            f"  {item['on']} {item['what']}{amount}: {item['rule_id']}, {', '.join(item['event_ids'])}"
+        )
+    lines += [f"undetermined: {text}" for text in answer["undetermined"]]
+    lines.append(f"to reverse {yuan(answer['to_reverse_fen'])}, to refund {yuan(answer['to_refund_fen'])}")
+    lines.append(
+        f"{len(answer['proposed_events'])} correcting events proposed; position {answer['position']}"
+    )
+    return lines

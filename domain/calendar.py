@@ -48,7 +48,7 @@ def moment_of(text: str, region: str, field: str) -> datetime:
     except ValueError:
         pass
     try:
-        return parse_instant(text)
+        return parse_instant(text).astimezone(zone_of(region))
     except ValueError:
         raise MalformedError(
             field, "should be a date (2014-12-09) or a time with offset (2014-12-09T23:59:00+08:00)"

@@ -76,6 +76,8 @@ class Party:
     refusals: list[tuple[datetime, str, str | None]] = field(default_factory=list)
     restrictions: list[str] = field(default_factory=list)
     erased_at: datetime | None = None
+    early: dict[str, Recorded] = field(default_factory=dict)
+    """Removals dated before their blacklist entries: they count once the entry is there."""
     unmatched_event_ids: list[str] = field(default_factory=list)
 
     @property
@@ -147,12 +149,16 @@ def _listed(s: Party, r: Recorded, d: ev.BlacklistEntryAdded) -> None:
         r.event.time,
         r.event.id,
     )
+    if (removal := s.early.pop(d.entry_id, None)) is not None:
+        s.unmatched_event_ids.remove(removal.event.id)
+        fold.step(s, removal)
 
 
 @fold.on(ev.BlacklistEntryRemoved)
 def _unlisted(s: Party, r: Recorded, d: ev.BlacklistEntryRemoved) -> None:
     entry = s.blacklist.get(d.entry_id)
     if entry is None:
+        s.early[d.entry_id] = r
         s.unmatched_event_ids.append(r.event.id)
     else:
         entry.removed_at, entry.removal_reason = r.event.time, d.reason

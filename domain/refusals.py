@@ -1,7 +1,7 @@
 """Every "no" of the domain, enumerated, each with a stable code, a kind and a one-line meaning.
 
 Free of HTTP. Codes never change once published; new ones may come. Within a decision the checks run in a
-fixed order: existence of streams, ids already used, the state of the stream, a dealer's authority, and then
+fixed order: existence of streams, ids already used, the state of the stream, a dealer's authority, the time, and then
 things inside the stream and the rule itself.
 """
 
@@ -48,8 +48,18 @@ class Code(StrEnum):
     CASE_CLOSED = "case.closed", "conflict", "The case was closed."
 
     # authority
+    DEALER_NOT_NAMED = "dealer.not_named", "authority", "What comes through a dealer names the dealer."
     DEALER_NOT_AUTHORISED = "dealer.not_authorised", "authority", "The acting dealer was never authorised."
     DEALER_BLOCKED = "dealer.blocked", "authority", "The acting dealer is blocked."
+
+    # the time it is said to have happened
+    TIME_BACKDATED = (
+        "time.backdated",
+        "rule",
+        "What the operator does itself is decided when it happens, not dated back.",
+    )
+    TIME_BEFORE_CAUSE = "time.before_cause", "rule", "Nothing happens before the thing it refers to."
+    EFFECTIVE_IN_PAST = "effective_from.in_past", "rule", "What is agreed takes effect that day or later."
 
     # things inside a stream
     PACKAGE_NOT_FOUND = "package.not_found", "unknown", "The account has no such package."
@@ -92,6 +102,17 @@ class Code(StrEnum):
         "The registration was made by somebody else with the party's documents.",
     )
 
+    REGISTRATION_DEALER_BLOCKED = (
+        "registration.dealer_blocked",
+        "rule",
+        "A verification made by a dealer who is blocked proves nothing.",
+    )
+    HOLDER_NOT_VERIFIED = (
+        "holder.not_verified",
+        "rule",
+        "Who takes numbers over was verified, in person or by a proxy.",
+    )
+
     # packages
     EXPIRY_OPTIONS_NOT_PRESENTED = (
         "package.expiry_options_not_presented",
@@ -117,6 +138,16 @@ class Code(StrEnum):
         "consent.missing",
         "authority",
         "What the customer asked for comes from the customer, or with a reference to their consent.",
+    )
+    EVIDENCE_MISSING = (
+        "evidence.missing",
+        "authority",
+        "What is laid to the customer's charge comes with a reference to the evidence.",
+    )
+    PACKAGE_TERM_NOT_MONTHLY = (
+        "package.term_not_monthly",
+        "rule",
+        "A monthly package has no term longer than a month: sell an annual one, with its choice.",
     )
     PACKAGE_NOT_ANNUAL = "package.not_annual", "conflict", "The package has no annual term that could end."
     PACKAGE_ALREADY_EXPIRED = "package.already_expired", "conflict", "The package expired already."
@@ -148,6 +179,11 @@ class Code(StrEnum):
         "charge.after_termination",
         "rule",
         "Nothing is charged for time after the service was terminated.",
+    )
+    CHARGE_DUE_TOO_EARLY = (
+        "charge.due_too_early",
+        "rule",
+        "A charge leaves the customer the contract's days to pay, and is never due in the past.",
     )
     CHARGE_SETTLED = "charge.settled", "conflict", "Nothing is left unpaid of the charge."
     CHARGE_REVERSED = "charge.reversed", "conflict", "The charge was taken back."
@@ -212,6 +248,11 @@ class Code(StrEnum):
         "rule",
         "The time to pay before a termination has not passed.",
     )
+    TERMINATION_OTHER_DEBT = (
+        "termination.other_debt",
+        "rule",
+        "A termination for arrears is for debts that were overdue when the suspension began.",
+    )
     TERMINATION_NOT_REQUESTED = (
         "termination.not_requested",
         "rule",
@@ -231,6 +272,7 @@ class Code(StrEnum):
         "The contact point was invalidated already.",
     )
     BLACKLIST_OTHER_PARTY = "blacklist.other_party", "rule", "The account is not the party's."
+    BLACKLIST_OTHER_DEBTOR = "blacklist.other_debtor", "rule", "What is owed is another party's debt."
     BLACKLIST_ALREADY_LISTED = (
         "blacklist.already_listed",
         "conflict",

@@ -23,6 +23,9 @@ from domain.party import Party, party_view
 from domain.rulebook import rulebook_view
 from domain.streams import STREAMS, begin, state_of
 
+VIEW_VERSION = 1
+"""The form of the states below: a digest is of an answer in this form, and a new form gets a new number."""
+
 Histories = Mapping[str, Sequence[Recorded]]
 """The asked subject's stream and those of its accounts, by subject."""
 
@@ -158,6 +161,7 @@ def _plain(state: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(question: Question, state: dict[str, Any]) -> dict[str, Any]:
     body = {
+        "view_version": VIEW_VERSION,
         "subject": question.subject,
         "at": question.at.isoformat(),
         "known_at": question.known_at.isoformat(),

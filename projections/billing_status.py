@@ -16,10 +16,11 @@ from domain.account import Account, figures
 from domain.account.money import OpenItem, past_due
 from domain.account.view import account_view, money_view
 from domain.calendar import day_of
+from domain.events.account import AccountOpened
 from domain.events.envelope import Recorded
 from domain.ledger.application import Ledger
 from domain.ledger.database import Connection
-from domain.replay import Question, selected
+from domain.replay import Question, effective_at, selected
 from domain.streams import state_of
 from projections.engine import Q
 
@@ -94,14 +95,28 @@ class BillingStatus:
     ) -> None:
         rows = []
         for subject, history in ledger.histories(subjects, position).items():
-            question = Question(subject, now, now, position, ledger.region)
-            taken = selected(history, question)
-            account = state_of(subject, taken)
-            if isinstance(account, Account) and account.opened:
+            account = _account_at(subject, history, now, position, ledger.region)
+            if account is not None:
                 rows.append(row_of(account, history, position, now))
         if rows:
             with connection.cursor() as cursor:
                 cursor.executemany(Q["put_status"], rows)
+
+
+def _account_at(
+    subject: str, history: Sequence[Recorded], now: datetime, position: int, region: str
+) -> Account | None:
+    """Return the account now, or where a clock ahead of ours opened it, as it will be at its opening."""
+    openings = [_known_from(r) for r in history if isinstance(r.event.data, AccountOpened)]
+    moment = max(now, min(openings, default=now))
+    taken = selected(history, Question(subject, moment, moment, position, region))
+    account = state_of(subject, taken)
+    return account if isinstance(account, Account) and account.opened else None
+
+
+def _known_from(recorded: Recorded) -> datetime:
+    """Return the moment from which a replay at (now, now) takes an event."""
+    return max(effective_at(recorded), recorded.event.recordedtime)
 
 
 def row_of(account: Account, history: Sequence[Recorded], position: int, now: datetime) -> dict[str, Any]:
@@ -109,7 +124,7 @@ def row_of(account: Account, history: Sequence[Recorded], position: int, now: da
     today = day_of(now, account.region)
     money = figures(account.books, today)
     changes = [d for p in account.packages.values() for d, _, _ in p.changes if d > today]
-    upcoming = [day_of(r.event.time, account.region) for r in history if r.event.time > now]
+    upcoming = [day_of(_known_from(r), account.region) for r in history if _known_from(r) > now]
     later = [*changes, *upcoming, *([money.next_change_on] if money.next_change_on else [])]
     view = account_view(account, today)
     return {

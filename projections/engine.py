@@ -67,8 +67,8 @@ def standings(ledger: Ledger) -> list[Standing]:
     return [Standing(n, v, p, last - p, at, failed, why) for n, v, p, last, at, failed, why in rows]
 
 
-def advance(ledger: Ledger, model: ReadModel, now: datetime) -> int:
-    """Fold the next batch into one model and return how many events it held.
+def advance(ledger: Ledger, model: ReadModel, now: datetime, limit: int | None = None) -> int:
+    """Fold the next batch, of at most `limit` events, into one model and return how many events it held.
 
     0 means that the model has seen everything, or that another process is moving it.
     """
@@ -76,7 +76,7 @@ def advance(ledger: Ledger, model: ReadModel, now: datetime) -> int:
         row = connection.execute(Q["take"], {"name": model.name}).fetchone()
         if row is None:
             return 0
-        batch = [ledger.read(e) for e in ledger.journal.log(row[0], limit=BATCH_EVENTS)]
+        batch = [ledger.read(e) for e in ledger.journal.log(row[0], limit=limit or BATCH_EVENTS)]
         if batch:
             model.apply(connection, ledger, batch, now)
             connection.execute(Q["move"], {"name": model.name, "position": batch[-1].position})
@@ -145,10 +145,19 @@ class Follower:
             return 0
         try:
             return advance(ledger, model, now)
-        except Exception as error:  # noqa: BLE001 - only this model stops, whatever it is
+        except Exception:  # noqa: BLE001 - whatever it is, only this model stops, and right before the event
+            return self._up_to_failure(ledger, model, now)
+
+    def _up_to_failure(self, ledger: Ledger, model: ReadModel, now: datetime) -> int:
+        """Fold a batch that failed event by event, so that the model stops at the one it can't fold."""
+        moved = 0
+        try:
+            while moved < BATCH_EVENTS and advance(ledger, model, now, limit=1):
+                moved += 1
+        except Exception as error:  # noqa: BLE001 - as above
             self._resume_at[ledger.region, model.name] = now
             self._report(ledger, model, error)
-            return 0
+        return moved
 
     def _report(self, ledger: Ledger, model: ReadModel, error: Exception) -> None:
         log.error("read model stopped", ledger=ledger.region, model=model.name, exc_info=error)

@@ -54,6 +54,8 @@ class Fact:
     subject: str | None = None
     id: str | None = None
     actor: str = "system/test"
+    known: str | None = None
+    """When it was recorded, where that was later."""
 
 
 Facts = Fact | Payload | Iterable["Facts"]
@@ -82,7 +84,7 @@ class Scenario:
                 source=SOURCE,
                 subject=subject,
                 time=moment(fact.at),
-                recordedtime=moment(fact.at),
+                recordedtime=moment(fact.known or fact.at),
                 actor=fact.actor,
                 channel="system",
                 region=REGION,
@@ -96,6 +98,8 @@ class Scenario:
         *,
         at: str = "2014-12-01",
         by: str = "staff/S1",
+        channel: str = "store",
+        now: str | None = None,
         subject: str | None = None,
         **more: Any,
     ) -> "Answer":
@@ -103,9 +107,10 @@ class Scenario:
             subject=subject or SUBJECTS[command.STREAM],
             command=command,
             actor=by,
-            channel="store",
+            channel=channel,
             region=REGION,
             time=moment(at),
+            now=moment(now or at),
             **more,
         )
         states: dict[str, State] = {}
@@ -184,14 +189,20 @@ def account(
     return Fact(opened, subject=subject)
 
 
-def options(*given_options: str, package_id: str = "PK1") -> Fact:
+def options(*given_options: str, package_id: str = "PK1", known: str | None = None) -> Fact:
     shown = given_options or ("suspend", "convert_to_monthly", "renew_annual")
-    return Fact(ev.ExpiryOptionPresented(package_id=package_id, options=shown), at="2013-07-16")
+    return Fact(ev.ExpiryOptionPresented(package_id=package_id, options=shown), at="2013-07-16", known=known)
 
 
-def choice(option: str, by: str = "customer", package_id: str = "PK1", at: str = "2013-07-16") -> Fact:
+def choice(
+    option: str,
+    by: str = "customer",
+    package_id: str = "PK1",
+    at: str = "2013-07-16",
+    known: str | None = None,
+) -> Fact:
     chosen = ev.ExpiryOptionSelected(package_id=package_id, option=option, selected_by=by)
-    return Fact(chosen, at=at, id=f"choice-{package_id}")
+    return Fact(chosen, at=at, id=f"choice-{package_id}", known=known)
 
 
 def annual(option: str | None = "suspend", by: str = "customer", package_id: str = "PK1") -> list[Fact]:
@@ -302,8 +313,8 @@ def notice(
     return Fact(attempted, at=at)
 
 
-def delivered(notice_id: str = "N1", at: str = "2014-02-11") -> Fact:
-    return Fact(ev.NoticeDelivered(notice_id=notice_id), at=at)
+def delivered(notice_id: str = "N1", at: str = "2014-02-11", known: str | None = None) -> Fact:
+    return Fact(ev.NoticeDelivered(notice_id=notice_id), at=at, known=known)
 
 
 def number(number_id: str = "NUM1", registration_id: str = "R1") -> Fact:
@@ -337,11 +348,18 @@ def abandoned(at: str, contact_point_id: str = "C1") -> Fact:
 
 
 def verified(
-    registration_id: str = "R1", method: str = "in_person", result: str = "passed", at: str = "2013-01-02"
+    registration_id: str = "R1",
+    method: str = "in_person",
+    result: str = "passed",
+    *,
+    at: str = "2013-01-02",
+    known: str | None = None,
+    dealer_id: str | None = None,
 ) -> Fact:
-    return Fact(
-        party_ev.IdentityVerified(registration_id=registration_id, method=method, result=result), at=at
+    compared = party_ev.IdentityVerified(
+        registration_id=registration_id, method=method, result=result, dealer_id=dealer_id
     )
+    return Fact(compared, at=at, known=known)
 
 
 def misused(registration_id: str = "R1") -> Fact:

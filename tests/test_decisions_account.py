@@ -29,6 +29,8 @@ from tests.scenario import (
 
 OPEN = cmd.OpenAccount(party_id="P1", line_of_business="mobile", contract_terms=terms())
 ACTIVATE = cmd.ActivateNumber(number="13900000001", number_id="NUM1", registration_id="R1")
+PORT_IN = cmd.PortInNumber(number_id="NUM2", other_operator="Mobile")
+TRANSFER = cmd.TransferAccount(to_party_id="P2", debt_stays_with="from")
 ARREARS = cmd.SuspendService(reason="arrears", mode="one_way")
 
 # -- the contract
@@ -68,9 +70,13 @@ def test_an_account_tells_once_where_it_came_from():
 
 
 def test_an_account_is_transferred_to_another_party():
-    given(party(), party("P2"), account()).when(
-        cmd.TransferAccount(to_party_id="P2", debt_stays_with="from")
-    ).then(ev.AccountTransferred(from_party_id="P1", to_party_id="P2", debt_stays_with="from"))
+    moved = ev.AccountTransferred(from_party_id="P1", to_party_id="P2", debt_stays_with="from")
+    given(party(), party("P2"), account()).when(TRANSFER).then(moved)
+    # With numbers the new holder has to be who they say they are.
+    there = Fact(verified("R2").data, subject="party/P2")
+    history = [party(), party("P2"), verified(), account("mobile"), number()]
+    given(history, there).when(TRANSFER).then(moved)
+    given(history).when(TRANSFER).then_refused(Code.HOLDER_NOT_VERIFIED, party_id="P2")
 
 
 def test_an_account_is_not_transferred_to_its_own_party():
@@ -180,7 +186,7 @@ def test_a_number_is_disowned_even_after_the_end():
 
 
 def test_a_number_is_ported_in_and_out():
-    given(account("mobile")).when(cmd.PortInNumber(number_id="NUM2", other_operator="Mobile")).then(
+    given(party(), verified(), account("mobile")).when(PORT_IN).then(
         ev.NumberPortedIn(number_id="NUM2", other_operator="Mobile")
     )
     given(account("mobile"), number()).when(
@@ -206,7 +212,55 @@ def test_a_number_is_released_after_it_was_disowned():
     )
 
 
+def test_a_number_is_ported_in_for_a_holder_who_was_verified():
+    for history in ([], [verified(method="online")], [verified(result="failed")], [verified(), misused()]):
+        given(party(), history, account("mobile")).when(PORT_IN).then_refused(Code.HOLDER_NOT_VERIFIED)
+    by_dealer = [dealer(), verified(dealer_id="D1")]
+    assert given(party(), by_dealer, account("mobile")).when(PORT_IN).event.number_id == "NUM2"
+    given(party(), by_dealer, blocked(), account("mobile")).when(PORT_IN).then_refused(
+        Code.HOLDER_NOT_VERIFIED
+    )
+
+
+def test_a_verification_recorded_after_the_activation_is_none():
+    late = verified(at="2014-01-02", known="2014-12-05")
+    given(party(), late, account("mobile")).when(ACTIVATE, at="2014-12-01", now="2014-12-06").then_refused(
+        Code.REGISTRATION_NOT_VERIFIED
+    )
+    assert given(party(), late, account("mobile")).when(ACTIVATE, at="2014-12-05").event.number_id == "NUM1"
+
+
+def test_a_registration_by_a_blocked_dealer_is_none_even_when_staff_acts():
+    history = [party(), dealer(), verified(dealer_id="D1"), account("mobile")]
+    assert given(history).when(ACTIVATE).event.number_id == "NUM1"
+    given(history, blocked()).when(ACTIVATE).then_refused(Code.REGISTRATION_DEALER_BLOCKED, dealer_id="D1")
+
+
+def test_what_comes_through_a_dealer_names_one():
+    history = [party(), dealer(), verified(), account("mobile")]
+    given(history).when(ACTIVATE, channel="dealer").then_refused(Code.DEALER_NOT_NAMED, actor="staff/S1")
+    named = cmd.ActivateNumber(number="13900000001", number_id="NUM1", registration_id="R1", dealer_id="D1")
+    assert given(history).when(named, channel="dealer").event.dealer_id == "D1"
+    assert given(history).when(ACTIVATE, channel="dealer", by="dealer/D1").event.dealer_id is None
+
+
 # -- suspension
+
+
+def test_the_operator_s_own_acts_are_not_dated_back():
+    history = [account(), charge(due="2014-01-31")]
+    at, now = "2014-03-03T09:00:00+08:00", "2014-03-03T10:00:01+08:00"
+    given(history).when(ARREARS, at=at, now=now).then_refused(
+        Code.TIME_BACKDATED, earliest="2014-03-03T09:00:01+08:00"
+    )
+    assert given(history).when(ARREARS, at=at, now="2014-03-03T10:00:00+08:00").event.arrears_fen == 10_000
+
+
+def test_nobody_is_suspended_for_what_stayed_with_the_holder_before():
+    moved = ev.AccountTransferred(from_party_id="P1", to_party_id="P2", debt_stays_with="from")
+    given(account(), charge(), moved).when(ARREARS).then_refused(Code.NOTHING_OVERDUE)
+    taken_over = ev.AccountTransferred(from_party_id="P1", to_party_id="P2", debt_stays_with="to")
+    assert given(account(), charge(), taken_over).when(ARREARS).event.arrears_fen == 10_000
 
 
 def test_a_fixed_line_is_suspended_when_more_than_30_days_have_passed():
@@ -271,10 +325,28 @@ def test_a_service_is_suspended_at_its_package_s_end():
 
 
 def test_a_service_is_suspended_for_fraud_or_at_the_customer_s_request():
-    for reason in ("fraud", "customer_request"):
-        given(account(), monthly()).when(cmd.SuspendService(reason=reason)).then(
+    for reason, code in (("fraud", Code.EVIDENCE_MISSING), ("customer_request", Code.CONSENT_MISSING)):
+        suspend = cmd.SuspendService(reason=reason)
+        given(account(), monthly()).when(suspend, evidenceref="call 7").then(
             ev.ServiceSuspended(reason=reason)
         )
+        given(account(), monthly()).when(suspend).then_refused(code)
+        given(account(), charge(), hold("suspension")).when(suspend).then_refused(code)
+
+
+def test_a_suspension_is_asked_for_by_the_holder_themselves():
+    suspend = cmd.SuspendService(reason="customer_request")
+    for holder in ("customer/P1", "customer/self"):
+        given(account(), monthly()).when(suspend, by=holder).then(
+            ev.ServiceSuspended(reason="customer_request")
+        )
+    given(account(), monthly()).when(suspend, by="customer/P2").then_refused(Code.CONSENT_MISSING)
+    given(account(), monthly()).when(suspend, by="customer/P2", evidenceref="call 7").then_refused(
+        Code.CONSENT_MISSING, actor="customer/P2"
+    )
+    given(party(), party("P2"), merged(), account(), monthly()).when(suspend, by="customer/P2").then(
+        ev.ServiceSuspended(reason="customer_request")
+    )
 
 
 def test_only_an_active_service_is_suspended():
@@ -322,6 +394,16 @@ def test_no_termination_for_arrears_that_are_paid_or_disputed():
     history = [party(), account(), charge(), suspended("2014-03-03")]
     given(history, payment(on="2014-05-01")).when(terminate).then_refused(Code.NOTHING_OVERDUE)
     given(history, hold("suspension")).when(terminate).then_refused(Code.HOLD_COVERS)
+
+
+def test_no_termination_for_arrears_that_came_after_the_suspension():
+    later = charge("CH2", 500, due="2014-03-31", start="2014-03-01", end="2014-04-01")
+    history = [party(), account(), charge(), suspended("2014-03-03"), later]
+    terminate = cmd.TerminateService(reason="arrears")
+    assert given(history).when(terminate, at="2014-06-01").event.reason == "arrears"
+    given(history, payment(on="2014-03-20")).when(terminate, at="2014-06-01").then_refused(
+        Code.TERMINATION_OTHER_DEBT, charge_id="CH2", suspended_on="2014-03-03"
+    )
 
 
 def test_a_service_on_a_misused_identity_is_terminated_once_that_is_confirmed():

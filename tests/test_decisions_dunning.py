@@ -124,6 +124,33 @@ def test_a_notice_speaks_of_things_that_are_there():
     given(history).when(about(charge_ids=["CH9"])).then_refused(Code.CHARGE_NOT_FOUND)
 
 
+def test_nothing_has_an_outcome_before_it_began():
+    early = {"at": "2014-02-04", "now": "2014-12-01"}
+    for outcome in (
+        cmd.ConfirmNoticeDelivery(notice_id="N1"),
+        cmd.ReportNoticeFailure(notice_id="N1", reason="no_answer"),
+    ):
+        given(account(), notice()).when(outcome, **early).then_refused(Code.TIME_BEFORE_CAUSE, id="N1")
+    given(account(), hold("late_fee")).when(
+        cmd.ReleaseDisputeHold(hold_id="H1", outcome="withdrawn"), **early
+    ).then_refused(Code.TIME_BEFORE_CAUSE, id="H1")
+
+
+def test_a_dispute_is_not_rejected_for_days_gone_by():
+    rejected = cmd.ReleaseDisputeHold(hold_id="H1", outcome="rejected")
+    withdrawn = cmd.ReleaseDisputeHold(hold_id="H1", outcome="withdrawn")
+    late = {"at": "2014-02-06", "now": "2014-12-01"}
+    given(account(), hold("late_fee")).when(rejected, **late).then_refused(Code.TIME_BACKDATED)
+    assert given(account(), hold("late_fee")).when(withdrawn, **late).event.hold_id == "H1"
+
+
+def test_what_comes_from_outside_may_be_reported_late():
+    arrived = cmd.ConfirmNoticeDelivery(notice_id="N1")
+    given(account(), notice()).when(arrived, at="2014-02-11", now="2014-12-01").then(
+        ev.NoticeDelivered(notice_id="N1")
+    )
+
+
 def test_a_notice_is_attempted_once_under_its_id():
     given(party(), contact(), account(), notice()).when(SMS).then_refused(Code.ID_USED, field="notice_id")
 

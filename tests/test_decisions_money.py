@@ -22,13 +22,13 @@ from tests.scenario import (
 )
 
 
-def post(start, end, kind="monthly", due="2014-09-30"):
+def post(start, end, kind="monthly", due="2014-12-16"):
     return cmd.PostCharge(
         charge_id="CH9", kind=kind, amount_fen=10_000, period_start=start, period_end=end, due_on=due
     )
 
 
-def posted(start, end, kind="monthly", due="2014-09-30", basis=None):
+def posted(start, end, kind="monthly", due="2014-12-16", basis=None):
     return ev.ChargePosted(
         charge_id="CH9",
         kind=kind,
@@ -66,6 +66,27 @@ def test_a_charge_is_due_as_the_contract_says_where_no_day_is_given():
     )
     event = given(account("mobile", payment_deadline_days=15)).when(bare, at="2014-02-01").event
     assert event.due_on.isoformat() == "2014-02-16"
+
+
+def test_a_charge_leaves_the_contract_s_days_to_pay():
+    for due in ("2014-10-02", "2014-12-01", "2014-12-15"):
+        given(account(), monthly()).when(post("2014-11-01", "2014-12-01", due=due)).then_refused(
+            Code.CHARGE_DUE_TOO_EARLY, due_on=due, earliest="2014-12-16"
+        )
+
+
+def test_what_is_bought_once_or_a_year_ahead_may_be_due_at_once():
+    year = post("2013-07-16", "2014-07-16", "package", due="2013-07-16")
+    assert given(account(), annual()).when(year, at="2013-07-16").event.due_on == year.due_on
+    given(account(), annual()).when(year, at="2013-07-17").then_refused(
+        Code.CHARGE_DUE_TOO_EARLY, earliest="2013-07-17"
+    )
+    for kind in ("installation", "equipment"):
+        modem = post("2014-12-01", "2014-12-01", kind, due="2014-12-01")
+        assert given(account(), monthly()).when(modem).event.due_on == modem.due_on
+        given(account(), monthly()).when(modem, at="2014-12-02").then_refused(Code.CHARGE_DUE_TOO_EARLY)
+    a_month = post("2014-11-01", "2014-12-01", "package", due="2014-12-01")
+    given(account(), monthly()).when(a_month).then_refused(Code.CHARGE_DUE_TOO_EARLY)
 
 
 def test_time_after_an_annual_term_is_not_charged_for_without_a_basis():
@@ -107,6 +128,15 @@ def test_another_package_carries_on():
 def test_equipment_is_charged_for_at_any_time():
     modem = post("2014-08-01", "2014-08-01", kind="equipment")
     given(account(), annual("suspend")).when(modem).then(posted("2014-08-01", "2014-08-01", kind="equipment"))
+
+
+def test_equipment_for_time_after_an_annual_term_is_asked_for():
+    for kind in ("installation", "equipment"):
+        rent = post("2014-08-01", "2014-09-01", kind=kind)
+        given(account(), annual("suspend")).when(rent).then_refused(Code.CONSENT_MISSING)
+        assert given(account(), annual("suspend")).when(rent, by="customer/P1").event.kind == kind
+        assert given(account(), annual("suspend")).when(rent, evidenceref="form 9").event.kind == kind
+        assert given(account(), annual("convert_to_monthly"), converted()).when(rent).event.kind == kind
 
 
 def test_nothing_is_charged_for_time_after_a_cancellation():
@@ -151,6 +181,17 @@ def test_a_charge_is_reversed_as_far_as_it_stands():
     )
     given(history).when(back(6_001)).then_refused(Code.REVERSAL_TOO_HIGH, standing_fen=6_000)
     given(account(), charge()).when(back(6_000)).then_refused(Code.CASE_NOT_FOUND)
+
+
+def test_nothing_is_taken_back_before_it_was_there():
+    back = cmd.ReverseCharge(charge_id="CH1", amount_fen=1, reason="no basis")
+    given(account(), charge()).when(back, at="2013-12-31", now="2014-12-01").then_refused(
+        Code.TIME_BEFORE_CAUSE, id="CH1"
+    )
+    bounce = cmd.ReversePayment(payment_id="PAY1", reason="bounced")
+    given(account(), payment()).when(bounce, at="2014-02-28", now="2014-12-01").then_refused(
+        Code.TIME_BEFORE_CAUSE, id="PAY1"
+    )
 
 
 def test_a_late_fee_is_reversed_too():

@@ -64,6 +64,37 @@ def test_a_monthly_package_needs_no_choice():
     assert given(account()).when(month).event.end is None
 
 
+def test_options_and_choice_are_on_record_before_the_sale():
+    later = "2014-01-01"
+    history = [account(), options(known=later), choice("suspend")]
+    given(history).when(YEAR, at="2013-07-17", now=later).then_refused(Code.EXPIRY_OPTIONS_NOT_PRESENTED)
+    history = [account(), options(), choice("suspend", known=later)]
+    given(history).when(YEAR, at="2013-07-17", now=later).then_refused(Code.EXPIRY_CHOICE_MISSING)
+    assert given(history).when(YEAR, at=later).event.package_id == "PK1"
+
+
+def month(start, end=None):
+    return cmd.SubscribePackage(
+        package_id="PM1", offer_id="O2", cycle="monthly", price_fen=10_000, start=start, end=end
+    )
+
+
+def test_a_package_after_an_annual_term_is_the_customer_s_act():
+    history = [account(), annual("suspend")]
+    for after in (month("2014-07-16"), month("2013-08-01")):
+        given(history).when(after).then_refused(Code.CONSENT_MISSING, actor="staff/S1")
+        assert given(history).when(after, by="customer/P1").event.end is None
+        assert given(history).when(after, evidenceref="form 12").event.end is None
+    assert given(history).when(month("2014-06-15", "2014-07-16")).event.package_id == "PM1"
+
+
+def test_a_monthly_package_has_no_term_of_a_year():
+    given(account()).when(month("2014-01-01", "2014-02-02")).then_refused(
+        Code.PACKAGE_TERM_NOT_MONTHLY, end="2014-02-02"
+    )
+    assert given(account()).when(month("2014-01-01", "2014-02-01")).event.end.isoformat() == "2014-02-01"
+
+
 def test_a_package_is_sold_once():
     given(account(), annual()).when(YEAR).then_refused(Code.ID_USED, field="package_id")
 
@@ -94,6 +125,11 @@ def test_staff_record_a_customer_s_choice_with_a_reference_to_the_consent():
         )
     )
     given(account(), options()).when(SELECT, by="staff/S1").then_refused(Code.CONSENT_MISSING)
+
+
+def test_another_customer_does_not_choose_for_the_holder():
+    given(account(), options()).when(SELECT, by="customer/P2").then_refused(Code.CONSENT_MISSING)
+    assert given(account(), options()).when(SELECT, by="customer/self").event.option == "suspend"
 
 
 def test_a_default_is_refused():
@@ -197,27 +233,53 @@ def test_a_package_is_not_renewed_otherwise():
     given(account(), annual("renew_annual")).when(short).then_refused(Code.PERIOD_OVERLAPS)
 
 
+def change(price_fen=5_000, by="customer", start="2014-12-01"):
+    return cmd.ChangePlan(
+        package_id="PK1", to_offer_id="O3", price_fen=price_fen, effective_from=start, requested_by=by
+    )
+
+
+def changed(price_fen=5_000, by="customer", start="2014-12-01"):
+    return ev.PlanChanged(
+        package_id="PK1", to_offer_id="O3", price_fen=price_fen, effective_from=start, requested_by=by
+    )
+
+
 def test_a_plan_changes_at_the_customer_s_request():
-    change = cmd.ChangePlan(
-        package_id="PK1",
-        to_offer_id="O3",
-        price_fen=5_000,
-        effective_from="2014-01-01",
-        requested_by="customer",
+    given(account(), annual()).when(change(), by="customer/P1").then(changed())
+    given(account(), annual()).when(change(), evidenceref="call 7").then(changed())
+    given(account(), annual()).when(change()).then_refused(Code.CONSENT_MISSING)
+
+
+def test_a_price_rises_only_with_the_customer_s_consent():
+    for by in ("staff", "system"):
+        given(account(), annual()).when(change(108_000, by)).then(changed(108_000, by))
+        given(account(), annual()).when(change(108_001, by)).then_refused(Code.CONSENT_MISSING)
+        given(account(), annual()).when(change(108_001, by), evidenceref="call 7").then(changed(108_001, by))
+    lowered = changed(5_000, "staff", "2014-06-01")
+    given(account(), annual(), lowered).when(change(5_001, "staff")).then_refused(Code.CONSENT_MISSING)
+
+
+def test_a_plan_does_not_change_for_days_gone_by():
+    given(account(), annual()).when(change(5_000, "staff", "2014-11-30")).then_refused(
+        Code.EFFECTIVE_IN_PAST, effective_from="2014-11-30"
     )
-    changed = ev.PlanChanged(
-        package_id="PK1",
-        to_offer_id="O3",
-        price_fen=5_000,
-        effective_from="2014-01-01",
-        requested_by="customer",
-    )
-    given(account(), annual()).when(change, by="customer/P1").then(changed)
-    given(account(), annual()).when(change, evidenceref="call 7").then(changed)
-    given(account(), annual()).when(change).then_refused(Code.CONSENT_MISSING)
+    given(account(), annual()).when(
+        change(5_000, "staff", "2014-11-30"), at="2014-11-30", now="2014-12-01"
+    ).then_refused(Code.TIME_BACKDATED)
 
 
 def test_a_cancellation_is_recorded_whatever_blocks_it():
-    given(account(), annual()).when(
-        cmd.RequestCancellation(effective_from="2014-12-31", blockers=["modem"])
-    ).then(ev.CancellationRequested(effective_from="2014-12-31", blockers=["modem"]))
+    cancel = cmd.RequestCancellation(effective_from="2014-12-31", blockers=["modem"])
+    asked = ev.CancellationRequested(effective_from="2014-12-31", blockers=["modem"])
+    given(account(), annual()).when(cancel, by="customer/P1").then(asked)
+    given(account(), annual()).when(cancel, evidenceref="form 3").then(asked)
+
+
+def test_a_cancellation_is_the_customer_s_and_for_days_to_come():
+    cancel = cmd.RequestCancellation(effective_from="2014-12-01")
+    given(account(), annual()).when(cancel).then_refused(Code.CONSENT_MISSING)
+    given(account(), annual()).when(cancel, by="customer/P2").then_refused(Code.CONSENT_MISSING)
+    given(account(), annual()).when(cancel, at="2014-12-02", by="customer/P1").then_refused(
+        Code.EFFECTIVE_IN_PAST
+    )

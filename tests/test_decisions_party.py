@@ -282,6 +282,59 @@ def test_personal_data_is_erased_once():
     given(party(), erased()).when(erase).then_refused(Code.PARTY_ERASED)
 
 
-def test_an_account_on_another_stream_is_left_alone():
-    moved = account_ev.AccountTransferred(from_party_id="P1", to_party_id="P2", debt_stays_with="from")
-    given(DEBTOR, party("P2"), moved, TOLD).when(LIST).then_refused(Code.BLACKLIST_OTHER_PARTY)
+# -- whose debt, and which
+
+
+def moved(stays_with):
+    return Fact(
+        account_ev.AccountTransferred(from_party_id="P1", to_party_id="P2", debt_stays_with=stays_with),
+        at="2014-03-01",
+        subject="account/A1",
+    )
+
+
+def test_a_debt_stays_with_who_made_it():
+    history = [DEBTOR, TOLD, party("P2"), moved("from")]
+    given(history).when(LIST, subject="party/P2").then_refused(Code.BLACKLIST_OTHER_DEBTOR, party_id="P1")
+    given(history).when(LIST).then(LISTED)
+
+
+def test_a_debt_that_was_taken_over_is_the_new_holder_s():
+    given(DEBTOR, TOLD, party("P2"), moved("to")).when(LIST).then_refused(
+        Code.BLACKLIST_OTHER_PARTY, party_id="P2"
+    )
+    there = [party("P2"), contact("C2", "party/P2"), moved("to"), notice("N2", at="2014-03-10", contact="C2")]
+    by_sms = cmd.AddBlacklistEntry(entry_id="B1", basis_account_id="A1")
+    told = given(DEBTOR, TOLD, there, delivered("N2", at="2014-03-11"))
+    assert told.when(by_sms, subject="party/P2").event.notice_id == "N2"
+    # What reached the old holder told the new one nothing.
+    given(DEBTOR, TOLD, there[:3]).when(by_sms, subject="party/P2").then_refused(Code.BLACKLIST_NOTICE_ASTRAY)
+
+
+def test_only_the_debts_that_the_notice_spoke_of_are_listed():
+    other = charge("CH2", 777, due="2014-01-31")
+    given(DEBTOR, other, notice(charge_ids=["CH1"]), delivered()).when(LIST).then(LISTED)
+    later = charge("CH2", 777, due="2014-03-31", start="2014-03-01", end="2014-04-01")
+    given(DEBTOR, TOLD, later).when(LIST).then(LISTED)
+    backdated = Fact(charge("CH2", 777, due="2014-01-31").data, at="2014-06-01")
+    given(DEBTOR, TOLD, backdated).when(LIST).then(LISTED)
+
+
+def test_the_notice_that_told_of_most_is_found():
+    other = charge("CH2", 777, due="2014-01-31")
+    narrow = [notice("N0", charge_ids=["CH2"]), delivered("N0")]
+    listing = cmd.AddBlacklistEntry(entry_id="B1", basis_account_id="A1")
+    event = given(DEBTOR, other, narrow, TOLD).when(listing).event
+    assert (event.notice_id, event.amount_fen) == ("N1", 10_777)
+
+
+def test_a_delivery_that_was_not_on_record_proves_nothing():
+    late = [notice(), delivered(known="2014-12-02")]
+    given(DEBTOR, late).when(LIST, at="2014-12-01").then_refused(Code.BLACKLIST_NOTICE_MISSING)
+    given(DEBTOR, late).when(LIST, at="2014-12-03").then(LISTED)
+
+
+def test_an_entry_does_not_go_before_it_came():
+    given(DEBTOR, listed()).when(remove("entered_in_error"), at="2014-03-31").then_refused(
+        Code.TIME_BEFORE_CAUSE, id="B1"
+    )

@@ -15,11 +15,12 @@ from domain.ledger.interchange import (
     lines_of,
 )
 from domain.ledger.recorder import heads
-from tests.conftest import CASES, HARBIN, import_file, opened_deployment
+from tests.conftest import CASES, HARBIN, MASTER, import_file, opened_deployment
 
 pytestmark = pytest.mark.storage
 
 HARBIN_LINES = HARBIN.read_bytes().splitlines()
+FUTURE = "2199-01-01T00:00:00Z"
 
 
 def line(number=0, **changes):
@@ -116,8 +117,12 @@ def test_a_time_written_otherwise_is_the_same_content(deployment):
         (line(2, id="again"), "type", "a second time"),
         (line(0, id="again"), "type", "a second time"),
         (line(5, region="Harbin"), "region", "should be province and city"),
-        (line(1, data={"value": {"key": "k", "sealed": "c2VhbGVk"}}, id="s"), "data", "without the seal"),
-        (line(5, id="f", time="2999-01-01T00:00:00Z", recordedtime="2999-01-01T00:00:00Z"), "recordedtime", "future"),
+        (line(1, data={"value": {"alg": "A256GCM", "key": "k", "sealed": "c2U="}}, id="s"), "data", "without the seal"),
+        (line(5, id="f", time=FUTURE, recordedtime=FUTURE), "recordedtime", "future"),
+        (line(5, id="g", time="9999-12-31T23:59:59+08:00"), "time", "from 1900 to 2199"),
+        (line(5, id="h", recordedtime="0001-01-01T00:00:00+08:00"), "recordedtime", "from 1900 to 2199"),
+        (line(5, id="a#b"), "id", "source#id"),
+        (line(5, region="a.b.c"), "region", "province and city"),
         (b'{"x": "' + b"y" * LINE_MAX_BYTES + b'"}', "(line)", "at most"),
     ],
 )  # fmt: skip
@@ -289,8 +294,8 @@ def test_personal_data_after_a_transfer_is_sealed_with_the_new_partys_key(deploy
     assert used == {"m1": "party/P-HRB", "m2": "party/P-NEW", "m3": "party/P-HRB"}
 
 
-def another_deployment(server):
-    """Return a context: a deployment on a second fresh database, with the same master key."""
+def another_deployment(server, master=MASTER):
+    """Return a context: a deployment on a second fresh database, with the same master key or another."""
     from contextlib import contextmanager
 
     import psycopg
@@ -302,7 +307,7 @@ def another_deployment(server):
         name = f"recount_other_{present().timestamp()}".replace(".", "_")
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            other = opened_deployment(make_conninfo(server, dbname=name))
+            other = opened_deployment(make_conninfo(server, dbname=name), master)
             try:
                 yield other
             finally:
@@ -315,3 +320,120 @@ def another_deployment(server):
 def test_a_clock_that_is_a_little_behind_still_takes_what_was_just_recorded(deployment):
     """The skew that is allowed between an event's times is allowed against the ledger's clock too."""
     import_file(deployment, CASES / "dispute-hold" / "history.jsonl", present() - timedelta(minutes=1))
+
+
+# -- what a hostile hand may try ----------------------------------------------------------------------------
+
+
+def resealed(lines):
+    """Make the unkeyed digests of a sealed export fit its (changed) events: anybody can do that."""
+    from domain.ledger.codec import chain, genesis
+
+    heads_of = {}
+    found = []
+    for given in lines:
+        text, raw = given, orjson.loads(given)
+        if "digest" in raw:
+            body = {k: v for k, v in raw.items() if k not in ("streamversion", "digest", "fingerprint")}
+            state = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+            digest = chain(heads_of.get(raw["subject"], genesis(raw["subject"])), state)
+            heads_of[raw["subject"]] = digest
+            text = orjson.dumps({**raw, "digest": digest.hex()}, option=orjson.OPT_SORT_KEYS) + b"\n"
+        found.append(text)
+    return found
+
+
+def test_a_sealed_export_with_a_changed_amount_is_refused_though_its_digests_fit(deployment, server):
+    """The digests anybody can make anew; the fingerprint takes the deployment's secret."""
+    import_file(deployment, HARBIN)
+    lines = list(export_sealed(deployment, deployment.ledger("heilongjiang"), ["account/A-NETCOM"]))
+    at = next(i for i, text in enumerate(lines) if b"ChargePosted" in text)
+    lines[at] = lines[at].replace(b'"amount_fen":96000', b'"amount_fen":95000')
+    refusals = []
+    with another_deployment(server) as other:
+        Importer(other, refusals.append, present).run(io.BytesIO(b"".join(resealed(lines))))
+    assert (refusals[0].line, refusals[0].field) == (at + 1, "fingerprint")
+
+
+def test_a_sealed_export_needs_the_master_key_it_was_made_with(deployment, server):
+    """With another one nothing lands, and the ledger is as good as before."""
+    import_file(deployment, HARBIN)
+    exported = b"".join(export_sealed(deployment, deployment.ledger("heilongjiang"), []))
+    with another_deployment(server, master=bytes(range(1, 33))) as other:
+        refusals = []
+        tally = Importer(other, refusals.append, present).run(io.BytesIO(exported))
+        assert (tally.appended, tally.refused) == (0, tally.lines)
+        assert import_file(other, HARBIN)[0].appended == 102
+
+
+def test_key_lines_are_taken_only_with_their_proof(deployment, server):
+    """Nobody can give a party another key, or have its key counted as destroyed, by a line in a file."""
+    import_file(deployment, HARBIN)
+    lines = list(export_sealed(deployment, deployment.ledger("heilongjiang"), []))
+    key = orjson.loads(lines[1])
+    swapped = orjson.dumps({**key, "subject": "party/SOMEBODY"})
+    destroyed = orjson.dumps({**key, "id": "k2", "data": {"wrapped": None, "proof": key["data"]["proof"]}})
+    with another_deployment(server) as other:
+        _, refused = brought(other, lines[0].strip(), swapped, destroyed)
+        assert [r[:2] for r in refused] == [(2, "data.proof"), (3, "data.proof")]
+        _, refused = brought(other, lines[1].strip())
+        assert refused[0][1] == "data.proof"
+
+
+def test_a_refused_transfer_does_not_decide_with_whose_key_data_is_sealed(deployment):
+    """Whatever stands beside it in a batch, only what lands counts."""
+    opened = orjson.loads(HARBIN_LINES[2])["data"]
+    transfer = line(
+        2, id="t", type="AccountTransferred", time="2009-10-21T00:00:00+08:00",
+        recordedtime="2190-01-01T00:00:00+08:00", data={
+            **dict.fromkeys(opened), "from_party_id": "P-HRB", "to_party_id": "P-EVIL", "debt_stays_with": "to",
+        },
+    )  # fmt: skip
+    moved = line(
+        2, id="m", type="ServiceMoved", time="2009-10-22T00:00:00+08:00",
+        recordedtime="2009-10-22T00:00:00+08:00", data={**dict.fromkeys(opened), "address": "某区"},
+    )  # fmt: skip
+    tally, _ = brought(deployment, *HARBIN_LINES[:3], transfer, moved)
+    assert (tally.appended, tally.refused) == (4, 1)
+    with deployment.database.connection("ledger_heilongjiang") as connection:
+        owners = [o for (o,) in connection.execute("SELECT owner FROM party_key")]
+    assert owners == ["party/P-HRB"]
+
+
+def test_refused_lines_make_no_ledger(deployment):
+    """A typing error in a region does not fill the database with schemas."""
+    brought(deployment, *(line(5, id=f"x{n}", region=f"typo{n}.city") for n in range(5)))
+    assert [known.region for known in deployment.ledgers] == []
+
+
+def test_the_longest_identifiers_land(deployment):
+    """What the form allows the database can hold, in any script."""
+    name = "𠀀" * 128
+    opened = line(2, id="𠀁" * 128, source="𠀂" * 512, subject=f"account/{name}", data={"party_id": name})
+    tally, refused = brought(deployment, opened)
+    assert not refused
+    assert tally.appended == 1
+
+
+def test_a_party_registered_while_an_export_is_written_does_not_break_it(deployment, server):
+    """What is exported is as of one position, with every key it needs."""
+    import_file(deployment, HARBIN)
+    exporting = export_sealed(deployment, deployment.ledger("heilongjiang"), [])
+    written = [next(exporting), next(exporting)]
+    brought(deployment, line(0, id="late", subject="party/LATE"))
+    written += list(exporting)
+    with another_deployment(server) as other:
+        tally = Importer(other, pytest.fail, present).run(io.BytesIO(b"".join(written)))
+        assert tally.appended == 102
+
+
+def test_a_fingerprint_is_of_the_event_as_it_arrived_whatever_its_version(monkeypatch):
+    """A file imported before its types got a new version is still a repeat after it."""
+    from domain.ledger import codec
+    from domain.ledger.interchange import read_arrival, read_object
+
+    before = read_arrival(1, HARBIN_LINES[6], read_object(HARBIN_LINES[6])).body
+    kind = type(read_arrival(1, HARBIN_LINES[6], read_object(HARBIN_LINES[6])).event.data)
+    monkeypatch.setattr(kind, "VERSION", 2)
+    monkeypatch.setitem(codec.UPCASTS, (kind.__name__, 1), lambda data: data)
+    assert read_arrival(1, HARBIN_LINES[6], read_object(HARBIN_LINES[6])).body == before

@@ -199,3 +199,11 @@ def test_the_amount_of_a_late_fee_may_be_wrong():
         amount_fen=99,
     )
     assert fee.amount_fen == 99
+
+
+def test_what_arrives_in_the_current_version_is_fingerprinted_over_its_canonical_bytes():
+    """So an event of our own, exported in clear and brought back, is a repeat."""
+    from domain.ledger.sealing import as_arrived
+
+    for raw in ARRIVED:
+        assert as_arrived(raw) == canonical(parse_event(raw))

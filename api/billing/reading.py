@@ -7,10 +7,11 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import psycopg
 
 from api.problems import ProblemError, retry_after
 from api.runtime import Runtime
-from api.waiting import POLL_S
+from api.waiting import POLL_S, Shared
 from domain.calendar import day_of
 from domain.events.envelope import ledger_of
 from domain.ledger.application import Ledger
@@ -21,32 +22,38 @@ MODEL = BillingStatus.name
 WAIT_MAX_S = 5.0  # a healthy model is a tenth of a second behind: who waits longer is better told so
 
 
-def standing_of(ledger: Ledger) -> Standing:
-    """Return how far the model is in a ledger; raises ProblemError where it was never installed there."""
-    found = next((s for s in standings(ledger) if s.name == MODEL), None)
-    if found is None:
-        raise ProblemError(
-            "storage.not_ready", f"{MODEL} is not installed in {ledger.region} yet", headers=retry_after()
-        )
-    return found
+def standing_of(ledger: Ledger) -> Standing | None:
+    """Return how far the model is in a ledger, or None where its tables are still to be made."""
+    try:
+        return next((s for s in standings(ledger) if s.name == MODEL), None)
+    except psycopg.errors.UndefinedTable:
+        return None
 
 
 async def reached(
-    ledger: Ledger, min_position: int | None, wait_s: float, stopping: threading.Event
+    ledger: Ledger,
+    min_position: int | None,
+    wait_s: float,
+    stopping: threading.Event,
+    shared: Shared[Standing | None],
 ) -> Standing:
     """Return how far the model is, once it has reached a position; raises ProblemError where it does not."""
     deadline = anyio.current_time() + wait_s
+    standing = await anyio.to_thread.run_sync(standing_of, ledger)
     while True:
-        standing = await anyio.to_thread.run_sync(standing_of, ledger)
-        if min_position is None or standing.position >= min_position:
+        if standing is not None and (min_position is None or standing.position >= min_position):
             return standing
-        if anyio.current_time() >= deadline or stopping.is_set():
-            raise behind(standing, min_position)
+        if min_position is None or anyio.current_time() >= deadline or stopping.is_set():
+            raise behind(standing, min_position or 0)
         await anyio.sleep(POLL_S)
+        standing = await shared.of(ledger) or standing
 
 
-def behind(standing: Standing, wanted: int) -> ProblemError:
+def behind(standing: Standing | None, wanted: int) -> ProblemError:
     """Return the problem of a model that has not got as far as was wanted."""
+    if standing is None:
+        detail = f"{MODEL} is being installed in this ledger: come back"
+        return ProblemError("storage.not_ready", detail, headers=retry_after())
     members = {"projection": {"name": standing.name, "position": standing.position, "lag": standing.lag}}
     if standing.failure:
         # the failure's own words may quote what it stumbled over: they are for the log, not for callers

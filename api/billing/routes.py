@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.billing.reading import WAIT_MAX_S, candidates, on_today, projection_of, reached, row_of
 from api.problems import ProblemError, documented
 from api.requests import JsonRoute, Region, Running, Stopping, answer
+from api.waiting import Shared
 from domain.events.fields import IDENTIFIER_MAX_CHARS, Identifier
 from domain.ledger.application import Ledger
 from domain.ledger.recorder import POSITION_MAX
 from projections.billing_status import Status, statuses
+from projections.engine import Standing
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000  # rows in an answer: some 1 MB of JSON
@@ -27,6 +29,14 @@ MinPosition = Annotated[
     Query(ge=0, le=POSITION_MAX, description="wait until the read model has folded the log this far"),
 ]
 WaitS = Annotated[float, Query(ge=0, le=WAIT_MAX_S, description="how long to wait for it, in seconds")]
+
+
+async def _standings(request: Request) -> Shared[Standing | None]:
+    found: Shared[Standing | None] = request.app.state.standings
+    return found
+
+
+Waiting = Annotated[Shared[Standing | None], Depends(_standings)]
 
 _PROJECTION = {
     "name": "billing_status",
@@ -127,6 +137,7 @@ async def account(
     *,
     runtime: Running,
     stopping: Stopping,
+    shared: Waiting,
     identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
     min_position: MinPosition = None,
     wait_s: WaitS = WAIT_MAX_S,
@@ -134,7 +145,7 @@ async def account(
 ) -> Response:
     """Return an account's status."""
     ledger = await anyio.to_thread.run_sync(runtime.deployment.locate, f"account/{identifier}", region)
-    standing = await reached(ledger, min_position, wait_s, stopping)
+    standing = await reached(ledger, min_position, wait_s, stopping, shared)
     row = await anyio.to_thread.run_sync(row_of, ledger, identifier, standing)
     now = runtime.clock()
     body = {**on_today(row, now), "projection": projection_of(ledger, standing, now)}
@@ -162,6 +173,7 @@ async def accounts(
     *,
     runtime: Running,
     stopping: Stopping,
+    shared: Waiting,
     after: Annotated[
         str | None,
         Query(
@@ -187,7 +199,7 @@ async def accounts(
     for index, ledger in enumerate(ledgers):
         if ledger.region < from_ledger:
             continue
-        standing = await reached(ledger, min_position, wait_s, stopping)
+        standing = await reached(ledger, min_position, wait_s, stopping, shared)
         start = from_id if ledger.region == from_ledger else ""
         rows = await anyio.to_thread.run_sync(_page, ledger, start, wanted)
         if rows or index == len(ledgers) - 1:

@@ -5,7 +5,8 @@ has changed since. Only what was decided has a receipt; what was turned away bef
 ledger that does not know the subject) changed nothing and may be asked again.
 """
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from api.problems import ProblemError, refusal, retry_after
 from api.requests import Trace, answer
 from api.runtime import Runtime
 from domain.commands.asking import Asked, Command
+from domain.decisions import decide, needs
 from domain.events.envelope import check_subject, ledger_of
 from domain.ledger.application import Ledger, Q
 from domain.ledger.deployment import Deployment, SubjectError
@@ -26,8 +28,11 @@ from domain.ledger.writer import (
     KeyReusedError,
     ReceiptKey,
     VersionConflictError,
+    refusal_body,
     request_digest,
 )
+from domain.refusals import Refused
+from domain.streams import begin
 
 SCOPE = "crm"
 ANY_VERSION = "*"
@@ -92,18 +97,6 @@ def write(runtime: Runtime, metrics: Metrics, trace: Trace, given: Write) -> Res
 
 def _execute(runtime: Runtime, given: Write) -> Answer:
     region = _region(runtime.deployment, given)
-    try:
-        writer = runtime.writer(region)
-    except SubjectError as error:
-        raise ProblemError("ledger.limit_reached", str(error)) from None
-    if (
-        given.command.OPENS
-        and given.if_match == ANY_VERSION
-        and not writer.ledger.journal.exists(given.subject)
-    ):
-        raise ProblemError(
-            "version.mismatch", "there is no version yet: leave If-Match out to open the stream"
-        )
     envelope: Any = given.body
     asked = Asked(
         subject=given.subject,
@@ -118,7 +111,36 @@ def _execute(runtime: Runtime, given: Write) -> Answer:
         causationid=envelope.causationid,
         expected_version=given.expected_version,
     )
+    if runtime.deployment.ledger(ledger_of(region)) is None:
+        refused = _refused_as_first(asked, runtime)
+        if refused is not None:
+            return refused
+    try:
+        writer = runtime.writer(region)
+    except SubjectError as error:
+        raise ProblemError("ledger.limit_reached", str(error)) from None
+    if (
+        given.command.OPENS
+        and given.if_match == ANY_VERSION
+        and not writer.ledger.journal.exists(given.subject)
+    ):
+        raise ProblemError(
+            "version.mismatch", "there is no version yet: leave If-Match out to open the stream"
+        )
     return writer.execute(asked, given.receipt)
+
+
+def _refused_as_first(asked: Asked, runtime: Runtime) -> Answer | None:
+    """Return the refusal of a command that can't be the first of its region: no ledger is made for it."""
+    asked = replace(asked, now=runtime.clock())
+    states = {asked.subject: begin(asked.subject)}
+    while wanted := needs(asked, states) - states.keys():
+        states |= {subject: begin(subject) for subject in wanted}
+    try:
+        decide(asked, states)
+    except Refused as refused:
+        return Answer(refusal_body(uuid.uuid4().hex, refused, 0))
+    return None
 
 
 def _region(deployment: Deployment, given: Write) -> str:

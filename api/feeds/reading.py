@@ -10,10 +10,11 @@ from typing import NamedTuple
 import anyio
 import anyio.to_thread
 import psycopg
+import structlog
 
 from api.masking import cloud_event
 from api.metrics import Metrics
-from api.waiting import POLL_S, Positions
+from api.waiting import POLL_S, Shared
 from domain.ledger.application import Ledger
 from domain.ledger.database import StorageError
 
@@ -22,6 +23,8 @@ READ_EVENTS = 50  # read at once: with the largest events that can be imported s
 HEARTBEAT_S = 15.0  # proxies drop a connection that is silent for half a minute or more
 RECONNECT_MS = 2_000  # how long a client whose stream ended waits before it comes back
 STREAMS_MAX = 200  # each costs a connection and a task; a deployment has a few dozen consumers
+
+log = structlog.get_logger(__name__)
 
 
 class Item(NamedTuple):
@@ -59,7 +62,7 @@ def read(ledger: Ledger, after: int, limit: int, types: Sequence[str] = ()) -> P
 
 async def poll(
     ledger: Ledger,
-    positions: Positions,
+    positions: Shared[int],
     stopping: threading.Event,
     *,
     after: int,
@@ -74,7 +77,7 @@ async def poll(
         if page.items:
             return page
         after = page.through
-        while await positions.last(ledger) <= after:
+        while (await positions.of(ledger) or 0) <= after:
             if stopping.is_set() or anyio.current_time() >= deadline:
                 return page
             await anyio.sleep(POLL_S)
@@ -84,7 +87,7 @@ async def poll(
 
 async def stream(
     ledger: Ledger,
-    positions: Positions,
+    positions: Shared[int],
     stopping: threading.Event,
     metrics: Metrics,
     *,
@@ -106,16 +109,17 @@ async def stream(
                 after = page.through
                 async for beat in _quiet(ledger, positions, stopping, after):
                     yield beat
-        except (StorageError, psycopg.OperationalError):
+        except (StorageError, psycopg.OperationalError) as error:
+            log.warning("stream ended", ledger=ledger.region, error=type(error).__name__)
             yield b": the ledger can't be read now\n\n"
 
 
 async def _quiet(
-    ledger: Ledger, positions: Positions, stopping: threading.Event, after: int
+    ledger: Ledger, positions: Shared[int], stopping: threading.Event, after: int
 ) -> AsyncIterator[bytes]:
     """Yield heartbeats until the log has grown past a position, or the server stops."""
     beat_at = anyio.current_time() + HEARTBEAT_S
-    while await positions.last(ledger) <= after and not stopping.is_set():
+    while (await positions.of(ledger) or 0) <= after and not stopping.is_set():
         if anyio.current_time() >= beat_at:
             beat_at += HEARTBEAT_S
             yield b": nothing new\n\n"

@@ -11,7 +11,7 @@ from api.feeds.reading import STREAMS_MAX, poll, stream
 from api.problems import ProblemError, documented, retry_after
 from api.requests import Counting, JsonRoute, Running, Stopping, answer
 from api.runtime import Runtime
-from api.waiting import Positions
+from api.waiting import Shared
 from domain.events.envelope import event_type
 from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger
@@ -56,7 +56,7 @@ class Ledgers(BaseModel):
     ledgers: list[LedgerPosition]
 
 
-def _types(
+async def _types(
     types: Annotated[
         list[str],
         Query(
@@ -83,15 +83,15 @@ async def _ledger(
     return found
 
 
-async def _positions(request: Request) -> Positions:
-    found: Positions = request.app.state.positions
+async def _positions(request: Request) -> Shared[int]:
+    found: Shared[int] = request.app.state.positions
     return found
 
 
 After = Annotated[int, Query(ge=0, le=POSITION_MAX, description="events after this position")]
 Types = Annotated[tuple[str, ...], Depends(_types)]
 Of = Annotated[Ledger, Depends(_ledger)]
-Waiting = Annotated[Positions, Depends(_positions)]
+Waiting = Annotated[Shared[int], Depends(_positions)]
 
 
 async def _check_after(ledger: Ledger, after: int) -> None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.inquiry import replayed
+from api.inquiry import found, lawful, replayed
 from api.investigations.timeline import timeline
 from api.masking import masked_json
 from api.problems import documented
@@ -53,6 +53,37 @@ _ENTRY = {
     "correlationid": None,
     "causationid": None,
     "data": {"kind": "individual", "id_type": "resident_id", "name": "***"},
+}
+_FINDINGS = {
+    "subject": "account/A-FTTH",
+    "known_at": "2014-12-17T23:59:59.999999+08:00",
+    "position": 102,
+    "rulebook_version": "built-in 1",
+    "findings": [
+        {
+            "rule_id": "charge-basis",
+            "rule_version": "2014",
+            "citation": "Consumer Rights Protection Law (revision in force 2014-03-15), arts. 8 and 9",
+            "subject": "account/A-FTTH",
+            "verdict": "breach",
+            "required": "each charge for time after an annual term's end rests on the customer's own valid choice",
+            "observed": "no choice of the customer's own was on record",
+            "evidence_event_ids": ["harbin-043"],
+            "absent_event_types": [],
+            "amount_fen": 40000,
+            "remedy": "reverse the unsupported charges, refund what was paid on them",
+        }
+    ],
+    "digest": "sha256:" + "0" * 64,
+}
+_COUNTERFACTUAL = {
+    "subject": "account/A-FTTH",
+    "until": "2014-12-17",
+    "assumptions": {"expiry_option": "suspend"},
+    "actual": {"balance_fen": 45460, "status": "active"},
+    "lawful": {"balance_fen": 0, "status": "suspended"},
+    "to_reverse_fen": 45460,
+    "to_refund_fen": 0,
 }
 _REPLAY = {
     "subject": "account/A-FTTH",
@@ -149,7 +180,7 @@ def get_timeline(
     region: Region = None,
 ) -> Response:
     """Return a page of a timeline."""
-    found = timeline(
+    page = timeline(
         runtime,
         f"{kind}/{identifier}",
         after=after,
@@ -159,8 +190,12 @@ def get_timeline(
         position=position,
         region=region,
     )
-    headers = {"Recount-Position": str(found["position"])}
-    return Response(masked_json(found), 200, headers, "application/json")
+    return _answered(page)
+
+
+def _answered(answer: dict[str, Any]) -> Response:
+    headers = {"Recount-Position": str(answer["position"])}
+    return Response(masked_json(answer), 200, headers, "application/json")
 
 
 @router.get(
@@ -186,14 +221,80 @@ def get_replay(
     region: Region = None,
 ) -> Response:
     """Return a replay's answer."""
-    found = replayed(
-        runtime,
-        f"{kind}/{identifier}",
-        at=at,
-        known_at=known_at,
-        position=position,
-        region=region,
-        with_steps=steps,
+    return _answered(
+        replayed(
+            runtime,
+            f"{kind}/{identifier}",
+            at=at,
+            known_at=known_at,
+            position=position,
+            region=region,
+            with_steps=steps,
+        )
     )
-    headers = {"Recount-Position": str(found["position"])}
-    return Response(masked_json(found), 200, headers, "application/json")
+
+
+@router.get(
+    "/{kind}/{id}/findings",
+    summary="Which rules were kept or broken",
+    description="One finding per rule, subject and verdict: what was required and observed, the events that show it,"
+    " the types of events that are absent, the fen that hang on it, and what would put it right.",
+    operation_id="findings",
+    response_model=dict[str, Any],
+    responses={
+        200: {"content": {"application/json": {"example": _FINDINGS}}},
+        **documented("account.not_found", "subject.ambiguous", "inquiry.too_wide", "storage.unavailable"),
+    },
+)
+def get_findings(
+    *,
+    runtime: Running,
+    kind: Kind,
+    identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
+    known_at: KnownAt = None,
+    position: Position = None,
+    rule: Annotated[str | None, Query(max_length=MOMENT_MAX_CHARS, description="only this rule")] = None,
+    region: Region = None,
+) -> Response:
+    """Return the findings on a subject."""
+    subject = f"{kind}/{identifier}"
+    return _answered(found(runtime, subject, known_at=known_at, position=position, rule=rule, region=region))
+
+
+@router.get(
+    "/{kind}/{id}/counterfactual",
+    summary="What should have happened, beside what did",
+    description="The exogenous events kept, the endogenous derived anew by the policies of a real day, under the stated"
+    " assumptions; with the sums to reverse and to refund and the correcting events as a proposal.",
+    operation_id="counterfactual",
+    response_model=dict[str, Any],
+    responses={
+        200: {"content": {"application/json": {"example": _COUNTERFACTUAL}}},
+        **documented("account.not_found", "subject.ambiguous", "inquiry.too_wide", "storage.unavailable"),
+    },
+)
+def get_counterfactual(
+    *,
+    runtime: Running,
+    kind: Kind,
+    identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
+    until: Annotated[
+        str | None, Query(max_length=MOMENT_MAX_CHARS, description="the last day; today else")
+    ] = None,
+    expiry_option: Annotated[str | None, Query(max_length=MOMENT_MAX_CHARS, description="assumed")] = None,
+    known_at: KnownAt = None,
+    position: Position = None,
+    region: Region = None,
+) -> Response:
+    """Return what should have happened."""
+    return _answered(
+        lawful(
+            runtime,
+            f"{kind}/{identifier}",
+            until=until,
+            assume={"expiry_option": expiry_option} if expiry_option else {},
+            known_at=known_at,
+            position=position,
+            region=region,
+        )
+    )

@@ -7,7 +7,7 @@ any late fee. Pure arithmetic over what the fold gathered; no event and no clock
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 AGING_BUCKETS = ("current", "d1_30", "d31_60", "d61_90", "d90_plus")
 _BUCKET_ENDS = ((0, "current"), (30, "d1_30"), (60, "d31_60"), (90, "d61_90"))
@@ -30,6 +30,9 @@ class Debt:
     basis_event_id: str | None = None
     charge_id: str | None = None
     reversed_fen: int = 0
+    posted_at: datetime | None = None
+    debtor_id: str = ""
+    """Whose debt it is: after a transfer the old holder's debts may stay with them."""
 
     @property
     def standing_fen(self) -> int:
@@ -47,6 +50,7 @@ class Payment:
     method: str
     event_id: str
     reversed_by: str | None = None
+    received_at: datetime | None = None
 
 
 @dataclass(slots=True, frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from domain.account.money import Allocation, Books, Debt, Payment
 from domain.events import account as ev
@@ -10,6 +10,7 @@ from domain.events.envelope import Recorded
 from domain.fold import Fold
 
 Status = Literal["pending", "active", "suspended", "terminated"]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -18,10 +19,12 @@ class Choice:
 
     presented: tuple[str, ...] = ()
     presented_event_id: str | None = None
+    presented_recorded_at: datetime | None = None
     option: str | None = None
     selected_by: str | None = None
     event_id: str | None = None
     source: str | None = None
+    recorded_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -44,7 +47,7 @@ class Package:
     def on(self, day: date) -> tuple[str, int]:
         """Return the offer and the price in fen on a day."""
         offer_id, price_fen = self.offer_id, self.price_fen
-        for effective_from, to_offer_id, to_price_fen in self.changes:
+        for effective_from, to_offer_id, to_price_fen in sorted(self.changes, key=lambda change: change[0]):
             if effective_from <= day:
                 offer_id, price_fen = to_offer_id, to_price_fen
         return offer_id, price_fen
@@ -94,6 +97,7 @@ class Notice:
     outcome: Literal["pending", "delivered", "failed"] = "pending"
     reason: str | None = None
     outcome_at: datetime | None = None
+    outcome_recorded_at: datetime | None = None
     outcome_event_id: str | None = None
 
 
@@ -128,12 +132,14 @@ class Account:
     notices: dict[str, Notice] = field(default_factory=dict)
     cancellation_from: date | None = None
     blockers: tuple[str, ...] = ()
+    early: dict[tuple[str, str], list[Recorded]] = field(default_factory=dict)
+    """Events dated before what they speak of, by its kind and id: they count once it is there."""
     unmatched_event_ids: list[str] = field(default_factory=list)
     """Events that name a charge, payment, package, notice, number or hold the history does not have."""
 
-    def now(self, status: Status, recorded: Recorded) -> None:
-        """Change the status."""
-        if status != self.status:
+    def now(self, status: Status, recorded: Recorded, *, anew: bool = False) -> None:
+        """Change the status; `anew`: it begins again for another reason."""
+        if status != self.status or anew:
             self.status, self.status_since = status, recorded.event.time
 
     def begins(self, recorded: Recorded) -> None:
@@ -151,17 +157,38 @@ fold: Fold[Account] = Fold("account")
 
 def _fresh(book: dict[str, Any], key: str, recorded: Recorded) -> str:
     """Return a key for a new entry: a legacy system may have used one id twice, and no fen may be lost."""
-    return key if key not in book else f"{key}#{recorded.event.id}"
+    return key if key not in book else f"{key}#{recorded.event.source}#{recorded.event.id}"
+
+
+def _same(book: dict[str, T], key: str) -> list[T]:
+    """Return the entries that came under one id, in the order they came."""
+    return [entry for name, entry in book.items() if name == key or name.startswith(f"{key}#")]
 
 
 def _miss(s: Account, r: Recorded) -> None:
     s.unmatched_event_ids.append(r.event.id)
 
 
+def _wait(s: Account, r: Recorded, kind: str, key: str) -> None:
+    """Keep an event that speaks of what is not there (yet): histories may be dated the wrong way round."""
+    s.early.setdefault((kind, key), []).append(r)
+    _miss(s, r)
+
+
+def _arrived(s: Account, kind: str, key: str) -> None:
+    """Let the events count that were dated before this arrived."""
+    for recorded in s.early.pop((kind, key), ()):
+        s.unmatched_event_ids.remove(recorded.event.id)
+        if isinstance(recorded.event.data, ev.ChargeReversed):
+            s.books.stray_reversals_fen -= recorded.event.data.amount_fen
+        fold.step(s, recorded)
+
+
 @fold.on(ev.AccountOpened)
 def _opened(s: Account, r: Recorded, d: ev.AccountOpened) -> None:
     s.opened, s.region = True, r.event.region
-    s.party_id, s.line_of_business, s.terms = d.party_id, d.line_of_business, d.contract_terms
+    s.party_id = s.party_id or d.party_id  # a transfer may be dated before the opening
+    s.line_of_business, s.terms = d.line_of_business, d.contract_terms
     s.status_since = s.status_since or r.event.time
 
 
@@ -173,6 +200,9 @@ def _migrated(s: Account, _r: Recorded, d: ev.AccountMigrated) -> None:
 @fold.on(ev.AccountTransferred)
 def _transferred(s: Account, _r: Recorded, d: ev.AccountTransferred) -> None:
     s.party_id = d.to_party_id
+    if d.debt_stays_with == "to":
+        for debt in (*s.books.charges.values(), *s.books.fees.values()):
+            debt.debtor_id = d.to_party_id
 
 
 fold.passes(ev.ServiceMoved, ev.SimReplaced)  # an address is personal data; a SIM changes no figure
@@ -232,13 +262,14 @@ def _subscribed(s: Account, r: Recorded, d: ev.PackageSubscribed) -> None:
 def _presented(s: Account, r: Recorded, d: ev.ExpiryOptionPresented) -> None:
     choice = s.choices.setdefault(d.package_id, Choice())
     choice.presented, choice.presented_event_id = d.options, r.event.id
+    choice.presented_recorded_at = r.event.recordedtime
 
 
 @fold.on(ev.ExpiryOptionSelected)
 def _selected(s: Account, r: Recorded, d: ev.ExpiryOptionSelected) -> None:
     choice = s.choices.setdefault(d.package_id, Choice())
     choice.option, choice.selected_by = d.option, d.selected_by
-    choice.event_id, choice.source = r.event.id, r.event.source
+    choice.event_id, choice.source, choice.recorded_at = r.event.id, r.event.source, r.event.recordedtime
 
 
 @fold.on(ev.PackageExpired)
@@ -291,7 +322,7 @@ def _cancelled(s: Account, _r: Recorded, d: ev.CancellationRequested) -> None:
 
 @fold.on(ev.ServiceSuspended)
 def _suspended(s: Account, r: Recorded, d: ev.ServiceSuspended) -> None:
-    s.now("suspended", r)
+    s.now("suspended", r, anew=d.reason != s.suspension_reason)
     s.suspension_reason = d.reason
 
 
@@ -322,8 +353,11 @@ def _charged(s: Account, r: Recorded, d: ev.ChargePosted) -> None:
         d.period_start,
         d.period_end,
         d.basis_event_id,
+        posted_at=r.event.time,
+        debtor_id=s.party_id,
     )
     s.begins(r)
+    _arrived(s, "charge", d.charge_id)
 
 
 @fold.on(ev.BillIssued)
@@ -344,7 +378,10 @@ def _fee(s: Account, r: Recorded, d: ev.LateFeeAssessed) -> None:
         d.from_,
         d.to,
         charge_id=d.charge_id,
+        posted_at=r.event.time,
+        debtor_id=s.party_id,
     )
+    _arrived(s, "fee", d.fee_id)
 
 
 @fold.on(ev.CreditGranted)
@@ -373,12 +410,14 @@ def _instalments(s: Account, _r: Recorded, d: ev.InstalmentPlanAgreed) -> None:
 
 @fold.on(ev.ChargeReversed)
 def _reversed(s: Account, r: Recorded, d: ev.ChargeReversed) -> None:
-    debt = s.books.charges.get(d.charge_id) if d.charge_id else s.books.fees.get(d.fee_id or "")
-    if debt is None:
+    kind, key = ("charge", d.charge_id) if d.charge_id else ("fee", d.fee_id or "")
+    debts = _same(s.books.charges if kind == "charge" else s.books.fees, key)
+    if not debts:
         s.books.stray_reversals_fen += d.amount_fen
-        _miss(s, r)
-    else:
-        debt.reversed_fen += d.amount_fen
+        return _wait(s, r, kind, key)
+    debt = next((debt for debt in debts if debt.standing_fen), debts[0])
+    debt.reversed_fen += d.amount_fen
+    return None
 
 
 @fold.on(ev.DebtWrittenOff)
@@ -392,7 +431,10 @@ def _written_off(s: Account, _r: Recorded, d: ev.DebtWrittenOff) -> None:
 @fold.on(ev.PaymentReceived)
 def _paid(s: Account, r: Recorded, d: ev.PaymentReceived) -> None:
     key = _fresh(s.books.payments, d.payment_id, r)
-    s.books.payments[key] = Payment(key, d.amount_fen, d.value_date, d.method, r.event.id)
+    s.books.payments[key] = Payment(
+        key, d.amount_fen, d.value_date, d.method, r.event.id, received_at=r.event.time
+    )
+    _arrived(s, "payment", d.payment_id)
 
 
 @fold.on(ev.PaymentAllocated)
@@ -403,10 +445,11 @@ def _allocated(s: Account, _r: Recorded, d: ev.PaymentAllocated) -> None:
 
 @fold.on(ev.PaymentReversed)
 def _bounced(s: Account, r: Recorded, d: ev.PaymentReversed) -> None:
-    if payment := s.books.payments.get(d.payment_id):
-        payment.reversed_by = r.event.id
+    standing = [p for p in _same(s.books.payments, d.payment_id) if p.reversed_by is None]
+    if standing:
+        standing[0].reversed_by = r.event.id
     else:
-        _miss(s, r)
+        _wait(s, r, "payment", d.payment_id)
 
 
 @fold.on(ev.RefundPaid)
@@ -430,6 +473,7 @@ def _cleared(s: Account, _r: Recorded, _d: ev.ArrearsCleared) -> None:
 @fold.on(ev.DisputeHoldPlaced)
 def _held(s: Account, r: Recorded, d: ev.DisputeHoldPlaced) -> None:
     s.holds[d.hold_id] = Hold(d.hold_id, d.amount_fen, d.charge_ids, d.case_id, d.scope, r.event.time)
+    _arrived(s, "hold", d.hold_id)
 
 
 @fold.on(ev.DisputeHoldReleased)
@@ -437,7 +481,7 @@ def _hold_released(s: Account, r: Recorded, d: ev.DisputeHoldReleased) -> None:
     if hold := s.holds.pop(d.hold_id, None):
         s.past_holds.append((hold, r.event.time))
     else:
-        _miss(s, r)
+        _wait(s, r, "hold", d.hold_id)
     s.released_holds.add(d.hold_id)
 
 
@@ -453,15 +497,17 @@ def _attempted(s: Account, r: Recorded, d: ev.NoticeAttempted) -> None:
         d.package_id,
         d.charge_ids,
     )
+    _arrived(s, "notice", d.notice_id)
 
 
 def _outcome(s: Account, r: Recorded, notice_id: str, outcome: Any, reason: str | None) -> None:
     attempts = [n for n in s.notices.values() if n.notice_id == notice_id]
     if not attempts:
-        return _miss(s, r)
+        return _wait(s, r, "notice", notice_id)
     notice = attempts[-1]
     notice.outcome, notice.reason = outcome, reason
     notice.outcome_at, notice.outcome_event_id = r.event.time, r.event.id
+    notice.outcome_recorded_at = r.event.recordedtime
     return None
 
 

@@ -129,7 +129,10 @@ class ReleaseNumber(Command):
 
 @command("account", route="packages", emits=(ev.PackageSubscribed,))
 class SubscribePackage(Command):
-    """Sell a package; `end` is exclusive, and an annual package has one."""
+    """Sell a package; `end` is exclusive, an annual package has one, and a monthly one at most a month's.
+
+    Where it goes on after an annual term, it is the customer's act, or comes with `evidenceref`.
+    """
 
     package_id: Identifier
     offer_id: Identifier
@@ -198,7 +201,7 @@ class RenewPackage(Command):
 
 @command("account", route="plan-changes", emits=(ev.PlanChanged,))
 class ChangePlan(Command):
-    """Change a package's offer and price from a day on."""
+    """Change a package's offer and price from a day on; a higher price needs the customer's consent."""
 
     package_id: Identifier
     to_offer_id: Identifier

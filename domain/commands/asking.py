@@ -63,6 +63,7 @@ def command(
 class Asked:
     """A command, who asks, and when and where it happened.
 
+    `time` is when it happened, `now` when it is decided: the ledger fills it, so that no rule reads a clock.
     `expected_version` is the version of the addressed stream that the asker has seen (If-Match); the ledger
     checks it, not the decision. Raises MalformedError where the subject is not of the command's stream.
     """
@@ -78,6 +79,7 @@ class Asked:
     correlationid: str | None = None
     causationid: str | None = None
     expected_version: int | None = None
+    now: datetime | None = None
 
     def __post_init__(self) -> None:
         if kind_of(self.subject) != self.command.STREAM:

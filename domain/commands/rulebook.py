@@ -1,12 +1,8 @@
 """What may be asked of a region's rulebook."""
 
-from typing import Annotated, Any
-
-from pydantic import Field
-
 from domain.commands.asking import Command, command
 from domain.events import rulebook as ev
-from domain.events.fields import Day, Identifier, Text
+from domain.events.fields import Day, Identifier, Parameters, Text
 
 
 @command("rulebook", route="versions", opens=True, emits=(ev.RuleVersionPublished,))
@@ -17,5 +13,5 @@ class PublishRuleVersion(Command):
     version: Identifier
     in_force_from: Day
     in_force_to: Day | None = None
-    parameters: Annotated[dict[str, Any], Field(max_length=100)]
+    parameters: Parameters
     citation: Text

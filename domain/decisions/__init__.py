@@ -5,6 +5,7 @@ new; `decide` then answers with the events to append, or raises Refused. How the
 in `hearing`; the rules themselves stand in one module per stream.
 """
 
+from domain.account import Account
 from domain.commands.asking import Asked, Draft
 from domain.decisions import account, case, dealer, dunning, money, packages, party, rulebook, service
 from domain.decisions.hearing import (
@@ -15,6 +16,7 @@ from domain.decisions.hearing import (
     check_authority,
     check_existence,
     check_standing,
+    check_time,
     check_unused,
     named,
     owner,
@@ -45,6 +47,8 @@ def needs(asked: Asked, states: States) -> set[str]:
     own = states.get(asked.subject)
     if own is None:
         return found
+    if isinstance(own, Account) and own.opened and asked.actor.startswith("customer/"):
+        found.update(Hearing(asked, states).person_subjects(own.party_id))
     keeper = owner(asked, own)
     if keeper is not None:
         found.add(keeper)
@@ -65,5 +69,6 @@ def decide(asked: Asked, states: States) -> tuple[Draft, ...]:
     check_unused(hearing, ruling)
     check_standing(hearing, ruling)
     check_authority(hearing)
+    check_time(hearing)
     data = ruling.decide(hearing, states[asked.subject], asked.command)
     return (Draft(asked.subject, data),)

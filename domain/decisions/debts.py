@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 from domain.account import Account, figures
 from domain.account.money import Debt
 from domain.account.state import Choice, Package
+from domain.calendar import day_of
 from domain.refusals import Code, refuse
 
 RECURRING = frozenset({"package", "monthly"})
@@ -74,6 +75,16 @@ def carried_by(account: Account, start: date, end: date) -> Package | None:
     return None
 
 
+def holders_own(account: Account, debts: Iterable[Owed]) -> list[Owed]:
+    """Return the debts that are the present holder's: what stayed with an earlier one is not held against them."""
+    return [d for d in debts if debtor(account, d.charge) == account.party_id]
+
+
+def debtor(account: Account, charge: Debt) -> str:
+    """Return the party whose debt a charge is."""
+    return charge.debtor_id or account.party_id
+
+
 def lacks_basis(account: Account, kind: str, start: date, end: date) -> date | None:
     """Return the end of the annual term beyond which a period would be charged without a basis, if it is so.
 
@@ -82,7 +93,12 @@ def lacks_basis(account: Account, kind: str, start: date, end: date) -> date | N
     """
     if kind not in RECURRING and not (kind == "usage" and account.line_of_business == "fixed_broadband"):
         return None
-    passed = [e for p in account.packages.values() for e in _annual_ends(p) if e < end]
+    return uncarried(account, start, end)
+
+
+def uncarried(account: Account, start: date, end: date) -> date | None:
+    """Return the end of the annual term that a period goes beyond with no package to carry it, if it does."""
+    passed = [e for p in account.packages.values() for e in annual_ends(p) if e < end]
     if not passed or carried_by(account, start, end) is not None:
         return None
     return max(passed)
@@ -93,14 +109,20 @@ def supported(account: Account, charge: Debt) -> bool:
     return lacks_basis(account, charge.kind, charge.period_start, charge.period_end) is None
 
 
-def _annual_ends(package: Package) -> list[date]:
+def annual_ends(package: Package) -> list[date]:
+    """Return where a package's annual terms ended, or will."""
     ends = [package.term_end, package.end if package.cycle == "annual" else None]
     return [e for e in ends if e is not None]
 
 
 def _chosen(account: Account, package: Package) -> bool:
+    """Whether the customer chose that a package goes on after the annual term that ended."""
     if package.cycle == "monthly":
         return customers_choice(account, package.package_id, "convert_to_monthly") is not None
-    # A renewed term may have a new choice for its own end by now: any choice of the customer's supports it.
     choice = account.choices.get(package.package_id)
-    return choice is not None and choice.selected_by == "customer"
+    if choice is None or choice.selected_by != "customer":
+        return False
+    # A renewed term may have a new choice for its own end by now: any choice made since supports it.
+    known = choice.recorded_at
+    since = known is not None and day_of(known, account.region) >= package.start
+    return since or choice.option == "renew_annual"

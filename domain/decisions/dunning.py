@@ -6,7 +6,7 @@ from domain.commands import account as cmd
 from domain.commands.asking import to_event
 from domain.decisions.account import of_holder
 from domain.decisions.debts import unpaid_fen
-from domain.decisions.hearing import Decisions, Hearing, the
+from domain.decisions.hearing import Decisions, Hearing, check_after, check_not_backdated, the
 from domain.events import account as ev
 from domain.party import ContactPoint
 from domain.refusals import Code, refuse
@@ -74,14 +74,18 @@ def _hold(_h: Hearing, a: Account, c: cmd.PlaceDisputeHold) -> ev.DisputeHoldPla
 
 
 @decisions.on(cmd.ReleaseDisputeHold, after=ENDED)
-def _release(_h: Hearing, a: Account, c: cmd.ReleaseDisputeHold) -> ev.DisputeHoldReleased:
+def _release(h: Hearing, a: Account, c: cmd.ReleaseDisputeHold) -> ev.DisputeHoldReleased:
     if c.hold_id in a.released_holds and c.hold_id not in a.holds:
         refuse(
             Code.HOLD_RELEASED,
             f"The dispute hold {c.hold_id} was released before.",
             hold_id=c.hold_id,
         )
-    the(a.holds, c.hold_id, Code.HOLD_NOT_FOUND, "dispute hold")
+    hold = the(a.holds, c.hold_id, Code.HOLD_NOT_FOUND, "dispute hold")
+    check_after(h, hold.placed_at, "dispute hold", hold.hold_id)
+    if c.outcome == "rejected":
+        # Dated back, it would open days to late fees that the hold had closed.
+        check_not_backdated(h)
     return to_event(ev.DisputeHoldReleased, c)
 
 
@@ -117,7 +121,7 @@ def _contact_point(h: Hearing, a: Account, contact_point_id: str) -> ContactPoin
     return the(points, contact_point_id, Code.CONTACT_POINT_NOT_FOUND, "contact point")
 
 
-def _pending(a: Account, notice_id: str) -> Notice:
+def _pending(h: Hearing, a: Account, notice_id: str) -> Notice:
     notice = the(a.notices, notice_id, Code.NOTICE_NOT_FOUND, "notice")
     if notice.outcome != "pending":
         refuse(
@@ -126,16 +130,17 @@ def _pending(a: Account, notice_id: str) -> Notice:
             notice_id=notice_id,
             outcome=notice.outcome,
         )
+    check_after(h, notice.attempted_at, "notice", notice_id)
     return notice
 
 
 @decisions.on(cmd.ConfirmNoticeDelivery, after=ENDED)
-def _delivered(_h: Hearing, a: Account, c: cmd.ConfirmNoticeDelivery) -> ev.NoticeDelivered:
-    _pending(a, c.notice_id)
+def _delivered(h: Hearing, a: Account, c: cmd.ConfirmNoticeDelivery) -> ev.NoticeDelivered:
+    _pending(h, a, c.notice_id)
     return to_event(ev.NoticeDelivered, c)
 
 
 @decisions.on(cmd.ReportNoticeFailure, after=ENDED)
-def _failed(_h: Hearing, a: Account, c: cmd.ReportNoticeFailure) -> ev.NoticeFailed:
-    _pending(a, c.notice_id)
+def _failed(h: Hearing, a: Account, c: cmd.ReportNoticeFailure) -> ev.NoticeFailed:
+    _pending(h, a, c.notice_id)
     return to_event(ev.NoticeFailed, c)

@@ -1,13 +1,13 @@
 """What a decision has before it, how decisions are registered, and the checks they all share, in their order.
 
 The order of every decision: the addressed stream and the streams named exist; the new thing's id is unused;
-the streams are in a state for it; a dealer who acts may act; then what the command's own function checks:
-things inside the stream, and the rule.
+the streams are in a state for it; a dealer who acts may act; what the operator does is not dated back; then
+what the command's own function checks: things inside the stream, and the rule.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from domain.account import Account
@@ -17,6 +17,7 @@ from domain.commands.asking import Asked, Command
 from domain.events.fields import Payload
 from domain.party import Party
 from domain.refusals import Code, refuse
+from domain.rules.windows import BACKDATING
 from domain.streams import State
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ States = Mapping[str, State]
 """States by subject; an empty stream's is `domain.streams.begin(subject)`."""
 
 S = TypeVar("S")
+SELF = "self"
+"""The customer of the account, whoever that is: how a signed-in holder acts (`customer/self`)."""
+
 C = TypeVar("C", bound=Command)
 V = TypeVar("V")
 
@@ -64,8 +68,22 @@ class Hearing:
 
     @property
     def by_customer(self) -> bool:
-        """Whether the customer asks."""
-        return self.asked.actor.startswith("customer/")
+        """Whether the customer asks: the account's holder, who may be a party merged into another by now."""
+        kind, _, name = self.asked.actor.partition("/")
+        return kind == "customer" and (name == SELF or name in self._holder_ids())
+
+    def consented(self, reference: str | None) -> bool:
+        """Whether the customer asks, or somebody of the operator with a reference to their consent.
+
+        A customer who is not the holder has nothing to bring: their word is not the holder's.
+        """
+        return self.by_customer or (reference is not None and not self.asked.actor.startswith("customer/"))
+
+    def _holder_ids(self) -> set[str]:
+        own = self.states[self.asked.subject]
+        if not isinstance(own, Account) or not own.party_id:
+            return set()
+        return {subject.partition("/")[2] for subject in self.person_subjects(own.party_id)}
 
     def account(self, account_id: str) -> Account:
         """Return an account's state."""
@@ -136,6 +154,37 @@ def the(book: Mapping[str, V], key: str, code: Code, noun: str) -> V:
     if key not in book:
         refuse(code, f"There is no {noun} {key} here: name one that is.", id=key)
     return book[key]
+
+
+def check_consent(hearing: Hearing, reference: str | None, what: str, field: str = "evidenceref") -> None:
+    """Refuse what is the customer's to decide, where neither the holder asks nor a reference is given."""
+    if not hearing.consented(reference):
+        refuse(
+            Code.CONSENT_MISSING,
+            f"{what} comes from the account's holder, or with {field}, a reference to their consent.",
+            actor=hearing.asked.actor,
+        )
+
+
+def check_effective(hearing: Hearing, effective_from: date) -> None:
+    """Refuse what would take effect before the day on which it was asked for."""
+    if effective_from < hearing.day:
+        refuse(
+            Code.EFFECTIVE_IN_PAST,
+            f"It was asked for on {hearing.day}: `effective_from` should be that day or later.",
+            effective_from=effective_from,
+        )
+
+
+def check_after(hearing: Hearing, cause: datetime | None, noun: str, cause_id: str) -> None:
+    """Refuse where something is said to have happened before the thing it refers to."""
+    if cause is not None and hearing.asked.time < cause:
+        refuse(
+            Code.TIME_BEFORE_CAUSE,
+            f"The {noun} {cause_id} is of {cause.isoformat()}: `time` should not be before that.",
+            id=cause_id,
+            at=cause.isoformat(),
+        )
 
 
 # -- which streams are before the decision ------------------------------------------------------------------
@@ -248,7 +297,14 @@ def check_party(party: Party, after: Container[str] = ()) -> None:
 
 
 def check_authority(hearing: Hearing) -> None:
-    """Refuse where a dealer acts who may not."""
+    """Refuse where a dealer acts who may not, or one acts who is not named."""
+    asked = hearing.asked
+    if asked.channel == "dealer" and not _names_dealer(asked):
+        refuse(
+            Code.DEALER_NOT_NAMED,
+            "It came through a dealer: say which, as the actor or in dealer_id.",
+            actor=asked.actor,
+        )
     for subject in acting_dealers(hearing.asked):
         dealer = cast("Dealer", hearing.states[subject])
         if not dealer.opened:
@@ -263,3 +319,27 @@ def check_authority(hearing: Hearing) -> None:
                 f"The dealer {dealer.dealer_id} is blocked: it has to be reinstated before it acts.",
                 id=dealer.dealer_id,
             )
+
+
+def _names_dealer(asked: Asked) -> bool:
+    return asked.actor.startswith("dealer/") or getattr(asked.command, "dealer_id", None) is not None
+
+
+def check_time(hearing: Hearing) -> None:
+    """Refuse an act of the operator's own that is dated back; what comes from outside may be reported late."""
+    if any(kind.ENDOGENOUS for kind in hearing.asked.command.EMITS):
+        check_not_backdated(hearing)
+
+
+def check_not_backdated(hearing: Hearing) -> None:
+    """Refuse what is said to have happened longer ago than a command may wait to be decided."""
+    asked = hearing.asked
+    if asked.now is None:
+        return
+    earliest = asked.now - BACKDATING
+    if asked.time < earliest:
+        refuse(
+            Code.TIME_BACKDATED,
+            f"It is decided at {asked.now.isoformat()}: `time` should not be before {earliest.isoformat()}.",
+            earliest=earliest.isoformat(),
+        )

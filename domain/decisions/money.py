@@ -17,9 +17,10 @@ from domain.decisions.debts import (
     lacks_basis,
     reference,
     refuse_held,
+    uncarried,
     unpaid_fen,
 )
-from domain.decisions.hearing import Decisions, Hearing, the
+from domain.decisions.hearing import Decisions, Hearing, check_after, check_consent, the
 from domain.decisions.packages import OPTIONS
 from domain.events import account as ev
 from domain.refusals import Code, refuse
@@ -28,6 +29,9 @@ from domain.rules.windows import LATE_FEE_PPM, ONE_DAY, late_fee_start
 decisions: Decisions[Account] = Decisions()
 
 ENDED = ("terminated",)
+
+AT_ONCE = frozenset({"installation", "equipment"})
+"""What is bought once: it may be due when it is charged."""
 
 
 def _charge(a: Account, charge_id: str) -> Debt:
@@ -48,7 +52,10 @@ def _post(h: Hearing, a: Account, c: cmd.PostCharge) -> ev.ChargePosted:
     assert a.terms is not None  # an opened account has a contract
     _check_service_lasted(h, a, c)
     _check_basis(a, c.kind, c.period_start, c.period_end)
-    due_on = c.due_on or h.day + timedelta(days=a.terms.payment_deadline_days)
+    _check_asked_for(h, a, c)
+    deadline = h.day + timedelta(days=a.terms.payment_deadline_days)
+    due_on = c.due_on or deadline
+    _check_due(due_on, h.day if _due_at_once(a, c) else deadline)
     return to_event(ev.ChargePosted, c, due_on=due_on, basis_event_id=_basis(a, c))
 
 
@@ -86,6 +93,35 @@ def _check_basis(a: Account, kind: str, start: date, end: date) -> None:
         )
 
 
+def _check_asked_for(h: Hearing, a: Account, c: cmd.PostCharge) -> None:
+    """Refuse installation and equipment charged for time, once an annual term ended, that nobody asked for."""
+    if c.kind not in AT_ONCE or c.period_end == c.period_start:
+        return
+    if uncarried(a, c.period_start, c.period_end) is not None:
+        check_consent(h, h.asked.evidenceref, f"A charge of {c.kind} for time after an annual term")
+
+
+def _due_at_once(a: Account, c: cmd.PostCharge) -> bool:
+    """Whether a charge may be due on the day it is posted: what is bought once, or an annual term, in advance."""
+    if c.kind in AT_ONCE:
+        return True
+    return c.kind == "package" and any(
+        p.cycle == "annual" and p.end is not None and p.start <= c.period_start and c.period_end <= p.end
+        for p in a.packages.values()
+    )
+
+
+def _check_due(due_on: date, earliest: date) -> None:
+    """Refuse a deadline that leaves less time than the contract: every later step is counted from it."""
+    if due_on < earliest:
+        refuse(
+            Code.CHARGE_DUE_TOO_EARLY,
+            f"The charge can be due on {earliest} at the earliest.",
+            due_on=due_on,
+            earliest=earliest,
+        )
+
+
 def _basis(a: Account, c: cmd.PostCharge) -> str | None:
     """Return the reference to the choice that a charge for time after an annual term rests on."""
     package = carried_by(a, c.period_start, c.period_end) if c.kind in RECURRING else None
@@ -102,8 +138,9 @@ def _bill(_h: Hearing, a: Account, c: cmd.IssueBill) -> ev.BillIssued:
 
 
 @decisions.on(cmd.ReverseCharge, after=ENDED)
-def _reverse(_h: Hearing, a: Account, c: cmd.ReverseCharge) -> ev.ChargeReversed:
+def _reverse(h: Hearing, a: Account, c: cmd.ReverseCharge) -> ev.ChargeReversed:
     debt = _debt(a, c.charge_id, c.fee_id)
+    check_after(h, debt.posted_at, "charge", debt.debt_id)
     if c.amount_fen > debt.standing_fen:
         refuse(
             Code.REVERSAL_TOO_HIGH,
@@ -331,8 +368,9 @@ def _allocate(_h: Hearing, a: Account, c: cmd.AllocatePayment) -> ev.PaymentAllo
 
 
 @decisions.on(cmd.ReversePayment, after=ENDED)
-def _bounce(_h: Hearing, a: Account, c: cmd.ReversePayment) -> ev.PaymentReversed:
-    _standing_payment(a, c.payment_id)
+def _bounce(h: Hearing, a: Account, c: cmd.ReversePayment) -> ev.PaymentReversed:
+    payment = _standing_payment(a, c.payment_id)
+    check_after(h, payment.received_at, "payment", payment.payment_id)
     return to_event(ev.PaymentReversed, c)
 
 

@@ -4,17 +4,26 @@ The rules `expiry-choice` and `charge-basis`: what happens at an annual term's e
 choice among three options; a default set by staff or a system is none.
 """
 
+from datetime import date, datetime
 from typing import get_args
 
 from domain.account import Account
 from domain.account.state import Choice, Package
 from domain.commands import account as cmd
 from domain.commands.asking import to_event
-from domain.decisions.debts import customers_choice, reference
-from domain.decisions.hearing import Decisions, Hearing, the
+from domain.decisions.debts import annual_ends, customers_choice, reference
+from domain.decisions.hearing import (
+    Decisions,
+    Hearing,
+    check_consent,
+    check_effective,
+    check_not_backdated,
+    the,
+)
 from domain.events import account as ev
 from domain.events.fields import ExpiryOption
 from domain.refusals import Code, refuse
+from domain.rules.windows import MONTHLY_TERM_DAYS
 
 decisions: Decisions[Account] = Decisions()
 
@@ -38,25 +47,56 @@ def _check_annual(a: Account, package_id: str) -> None:
 
 
 @decisions.on(cmd.SubscribePackage, new_id=("package_id", lambda a: a.packages))
-def _subscribe(_h: Hearing, a: Account, c: cmd.SubscribePackage) -> ev.PackageSubscribed:
+def _subscribe(h: Hearing, a: Account, c: cmd.SubscribePackage) -> ev.PackageSubscribed:
     if c.cycle == "annual":
-        choice = a.choices.get(c.package_id, Choice())
-        missing = [o for o in OPTIONS if o not in choice.presented]
-        if missing:
-            refuse(
-                Code.EXPIRY_OPTIONS_NOT_PRESENTED,
-                f"Present the options for the end of package {c.package_id} first: {', '.join(OPTIONS)}.",
-                package_id=c.package_id,
-                missing=", ".join(missing),
-            )
-        if customers_choice(a, c.package_id, *OPTIONS) is None:
-            refuse(
-                Code.EXPIRY_CHOICE_MISSING,
-                f"Record the customer's own choice for the end of package {c.package_id} first.",
-                package_id=c.package_id,
-                selected_by=choice.selected_by,
-            )
+        _check_choice(h, a, c)
+    else:
+        _check_monthly_term(c)
+    if _goes_on(a, c.end):
+        check_consent(h, h.asked.evidenceref, "A package that goes on after an annual term")
     return to_event(ev.PackageSubscribed, c)
+
+
+def _check_choice(h: Hearing, a: Account, c: cmd.SubscribePackage) -> None:
+    """Refuse an annual package without the options and the customer's choice, both recorded by then."""
+    choice = a.choices.get(c.package_id, Choice())
+    shown = choice.presented if _known(h, choice.presented_recorded_at) else ()
+    missing = [o for o in OPTIONS if o not in shown]
+    if missing:
+        refuse(
+            Code.EXPIRY_OPTIONS_NOT_PRESENTED,
+            f"Present the options for the end of package {c.package_id} first: {', '.join(OPTIONS)}.",
+            package_id=c.package_id,
+            missing=", ".join(missing),
+        )
+    if customers_choice(a, c.package_id, *OPTIONS) is None or not _known(h, choice.recorded_at):
+        refuse(
+            Code.EXPIRY_CHOICE_MISSING,
+            f"Record the customer's own choice for the end of package {c.package_id} first.",
+            package_id=c.package_id,
+            selected_by=choice.selected_by,
+        )
+
+
+def _known(h: Hearing, recorded_at: datetime | None) -> bool:
+    """Whether what a sale rests on was on record when it is said to have happened."""
+    return recorded_at is not None and recorded_at <= h.asked.time
+
+
+def _check_monthly_term(c: cmd.SubscribePackage) -> None:
+    """Refuse an annual package in disguise: sold as monthly, it would need no choice."""
+    if c.end is not None and (c.end - c.start).days > MONTHLY_TERM_DAYS:
+        refuse(
+            Code.PACKAGE_TERM_NOT_MONTHLY,
+            f"A monthly package ends within {MONTHLY_TERM_DAYS} days or runs on: sell {c.package_id} as annual.",
+            package_id=c.package_id,
+            end=c.end,
+        )
+
+
+def _goes_on(a: Account, end: date | None) -> bool:
+    """Whether a package until a day (or without an end) covers time after an annual term of the account."""
+    return any(end is None or e < end for p in a.packages.values() for e in annual_ends(p))
 
 
 @decisions.on(cmd.PresentExpiryOptions)
@@ -67,12 +107,8 @@ def _present(_h: Hearing, a: Account, c: cmd.PresentExpiryOptions) -> ev.ExpiryO
 
 @decisions.on(cmd.SelectExpiryOption)
 def _select(h: Hearing, a: Account, c: cmd.SelectExpiryOption) -> ev.ExpiryOptionSelected:
-    if c.selected_by == "customer" and not h.by_customer and c.consent_ref is None:
-        refuse(
-            Code.CONSENT_MISSING,
-            "A choice recorded for the customer needs consent_ref, a reference to their consent.",
-            package_id=c.package_id,
-        )
+    if c.selected_by == "customer":
+        check_consent(h, c.consent_ref, "A choice of the customer's", "consent_ref")
     if c.selected_by != "customer":
         refuse(
             Code.EXPIRY_CHOICE_NOT_CUSTOMERS,
@@ -178,16 +214,19 @@ def _basis(choice: Choice) -> str | None:
 
 @decisions.on(cmd.ChangePlan)
 def _change_plan(h: Hearing, a: Account, c: cmd.ChangePlan) -> ev.PlanChanged:
-    _package(a, c.package_id)
-    if c.requested_by == "customer" and not h.by_customer and h.asked.evidenceref is None:
-        refuse(
-            Code.CONSENT_MISSING,
-            "A change recorded for the customer needs evidenceref, a reference to their request.",
-            package_id=c.package_id,
-        )
+    package = _package(a, c.package_id)
+    if c.requested_by == "customer":
+        check_consent(h, h.asked.evidenceref, "A change at the customer's request")
+    else:
+        check_not_backdated(h)
+        if c.price_fen > package.on(c.effective_from)[1]:
+            check_consent(h, h.asked.evidenceref, "A change to a higher price")
+    check_effective(h, c.effective_from)
     return to_event(ev.PlanChanged, c)
 
 
 @decisions.on(cmd.RequestCancellation)
-def _cancel(_h: Hearing, _a: Account, c: cmd.RequestCancellation) -> ev.CancellationRequested:
+def _cancel(h: Hearing, _a: Account, c: cmd.RequestCancellation) -> ev.CancellationRequested:
+    check_consent(h, h.asked.evidenceref, "A cancellation")
+    check_effective(h, c.effective_from)
     return to_event(ev.CancellationRequested, c)

@@ -8,8 +8,17 @@ from domain.account.state import Notice
 from domain.calendar import day_of
 from domain.commands import party as cmd
 from domain.commands.asking import to_event
-from domain.decisions.debts import Owed, free, overdue, reference, refuse_held, supported, unpaid_fen
-from domain.decisions.hearing import Decisions, Hearing, the
+from domain.decisions.debts import (
+    Owed,
+    debtor,
+    free,
+    overdue,
+    reference,
+    refuse_held,
+    supported,
+    unpaid_fen,
+)
+from domain.decisions.hearing import Decisions, Hearing, check_after, the
 from domain.events import party as ev
 from domain.party import BlacklistEntry, Party
 from domain.refusals import Code, refuse
@@ -84,29 +93,38 @@ def _invalidate(_h: Hearing, p: Party, c: cmd.InvalidateContactPoint) -> ev.Cont
 # -- the blacklist ------------------------------------------------------------------------------------------
 
 
-def _basis_holder(h: Hearing, _p: Party, c: cmd.AddBlacklistEntry) -> Iterable[str]:
+def _debtor_ids(account: Account) -> list[str]:
+    """Return the account's holder, and the earlier ones with whom a debt stayed."""
+    ids = [account.party_id, *(debtor(account, c) for c in account.books.charges.values())]
+    return list(dict.fromkeys(ids))
+
+
+def _basis_debtors(h: Hearing, _p: Party, c: cmd.AddBlacklistEntry) -> Iterable[str]:
     account = h.states.get(f"account/{c.basis_account_id}")
-    return h.person_subjects(account.party_id) if isinstance(account, Account) and account.opened else ()
+    if isinstance(account, Account) and account.opened:
+        for party_id in _debtor_ids(account):
+            yield from h.person_subjects(party_id)
 
 
-@decisions.on(cmd.AddBlacklistEntry, new_id=("entry_id", lambda p: p.blacklist), needs=_basis_holder)
+@decisions.on(cmd.AddBlacklistEntry, new_id=("entry_id", lambda p: p.blacklist), needs=_basis_debtors)
 def _list(h: Hearing, p: Party, c: cmd.AddBlacklistEntry) -> ev.BlacklistEntryAdded:
     account = h.account(c.basis_account_id)
-    person = h.person(account.party_id)
-    _check_holder(p, account, person)
-    debts = _listable(h, account, person)
-    notice = _delivered_notice(h, account, person, c.notice_id, debts)
+    answers_for = {i for i in _debtor_ids(account) if p.party_id in {q.party_id for q in h.person(i)}}
+    _check_listable_party(p, account, answers_for)
+    person = list({q.party_id: q for i in sorted(answers_for) for q in h.person(i)}.values())
+    debts = _listable(h, account, person, answers_for)
+    notice, told = _delivered_notice(h, account, person, c.notice_id, debts)
     return to_event(
         ev.BlacklistEntryAdded,
         c,
-        amount_fen=sum(d.unpaid_fen for d in debts),
-        basis_event_ids=tuple(reference(d.charge.source, d.charge.event_id) for d in debts),
+        amount_fen=sum(d.unpaid_fen for d in told),
+        basis_event_ids=tuple(reference(d.charge.source, d.charge.event_id) for d in told),
         notice_id=notice.notice_id,
     )
 
 
-def _check_holder(p: Party, account: Account, person: list[Party]) -> None:
-    if p.party_id not in {party.party_id for party in person}:
+def _check_listable_party(p: Party, account: Account, answers_for: set[str]) -> None:
+    if not answers_for:
         refuse(
             Code.BLACKLIST_OTHER_PARTY,
             f"The account {account.account_id} is held by the party {account.party_id}.",
@@ -134,7 +152,7 @@ def _misused(account: Account, person: list[Party]) -> str | None:
     return None
 
 
-def _listable(h: Hearing, account: Account, person: list[Party]) -> list[Owed]:
+def _listable(h: Hearing, account: Account, person: list[Party], answers_for: set[str]) -> list[Owed]:
     """Return the overdue charges that are the party's debt and are not disputed, oldest first."""
     number_id = _misused(account, person)
     if number_id is not None:
@@ -145,6 +163,15 @@ def _listable(h: Hearing, account: Account, person: list[Party]) -> list[Owed]:
             account_id=account.account_id,
             number_id=number_id,
         )
+    owed = _owed_by(h, account, answers_for)
+    undisputed = free(account, owed, "blacklist")
+    if not undisputed:
+        refuse_held(account, "blacklist", owed[0].charge.debt_id)
+    return undisputed
+
+
+def _owed_by(h: Hearing, account: Account, answers_for: set[str]) -> list[Owed]:
+    """Return the overdue charges with a basis that are a party's own; refuses where there are none."""
     owed = [d for d in overdue(account, h.day) if supported(account, d.charge)]
     if not owed:
         refuse(
@@ -152,20 +179,26 @@ def _listable(h: Hearing, account: Account, person: list[Party]) -> list[Owed]:
             f"No charge on account {account.account_id} that has a basis is unpaid past its deadline.",
             account_id=account.account_id,
         )
-    undisputed = free(account, owed, "blacklist")
-    if not undisputed:
-        refuse_held(account, "blacklist", owed[0].charge.debt_id)
-    return undisputed
+    own = [d for d in owed if debtor(account, d.charge) in answers_for]
+    if not own:
+        refuse(
+            Code.BLACKLIST_OTHER_DEBTOR,
+            f"What is owed on account {account.account_id} stayed with {debtor(account, owed[0].charge)},"
+            " who held it before.",
+            account_id=account.account_id,
+            party_id=debtor(account, owed[0].charge),
+        )
+    return own
 
 
 def _delivered_notice(
     h: Hearing, account: Account, person: list[Party], notice_id: str | None, debts: list[Owed]
-) -> Notice:
-    """Return the first notice of these arrears that arrived at the party."""
+) -> tuple[Notice, list[Owed]]:
+    """Return the notice that arrived at the party and told of most, and the debts it told of."""
     if notice_id is not None:
         the(account.notices, notice_id, Code.NOTICE_NOT_FOUND, "notice")
-    notices = [n for n in account.notices.values() if notice_id in (None, n.notice_id)]
-    fitting = [n for n in notices if _tells_of(h, n, debts)]
+    notices = [n for n in account.notices.values() if notice_id in (None, n.notice_id) and _arrived(h, n)]
+    fitting = [(n, told) for n in notices if (told := _told_of(h, n, debts))]
     if not fitting:
         refuse(
             Code.BLACKLIST_NOTICE_MISSING,
@@ -173,24 +206,36 @@ def _delivered_notice(
             account_id=account.account_id,
             notice_id=notice_id,
         )
-    reached = [n for n in fitting if _reached(n, person)]
+    reached = [(n, told) for n, told in fitting if _reached(n, person)]
     if not reached:
+        astray = fitting[0][0]
         refuse(
             Code.BLACKLIST_NOTICE_ASTRAY,
-            f"The notice {fitting[0].notice_id} did not go to a contact point that was the party's then.",
-            notice_id=fitting[0].notice_id,
-            contact_point_id=fitting[0].contact_point_id,
+            f"The notice {astray.notice_id} did not go to a contact point that was the party's then.",
+            notice_id=astray.notice_id,
+            contact_point_id=astray.contact_point_id,
         )
-    return reached[0]
+    return max(reached, key=lambda found: sum(d.unpaid_fen for d in found[1]))
 
 
-def _tells_of(h: Hearing, notice: Notice, debts: list[Owed]) -> bool:
-    """Whether a notice was delivered by now, and is of these arrears: sent once the oldest was overdue."""
+def _arrived(h: Hearing, notice: Notice) -> bool:
+    """Whether a notice of arrears was delivered, and its delivery on record, by the time of the entry."""
     if notice.purpose not in NOTICE_PURPOSES or notice.outcome != "delivered" or notice.outcome_at is None:
         return False
-    sent_on = day_of(notice.attempted_at, h.asked.region)
-    about = [d for d in debts if notice.charge_ids is None or d.charge.debt_id in notice.charge_ids]
-    return notice.outcome_at <= h.asked.time and any(d.charge.due_on < sent_on for d in about)
+    return max(notice.outcome_at, notice.outcome_recorded_at or notice.outcome_at) <= h.asked.time
+
+
+def _told_of(h: Hearing, notice: Notice, debts: list[Owed]) -> list[Owed]:
+    """Return the debts a notice spoke of: those it names, or else all, that were overdue when it was sent."""
+    sent_at = notice.attempted_at
+    sent_on = day_of(sent_at, h.asked.region)
+    return [
+        d
+        for d in debts
+        if (notice.charge_ids is None or d.charge.debt_id in notice.charge_ids)
+        and d.charge.due_on < sent_on
+        and (d.charge.posted_at is None or d.charge.posted_at <= sent_at)
+    ]
 
 
 def _reached(notice: Notice, person: list[Party]) -> bool:
@@ -227,6 +272,7 @@ def _entry_basis(h: Hearing, p: Party, c: cmd.RemoveBlacklistEntry) -> Iterable[
 @decisions.on(cmd.RemoveBlacklistEntry, after=["merged", "erased"], needs=_entry_basis)
 def _unlist(h: Hearing, p: Party, c: cmd.RemoveBlacklistEntry) -> ev.BlacklistEntryRemoved:
     entry = _standing_entry(p, c.entry_id)
+    check_after(h, entry.added_at, "blacklist entry", entry.entry_id)
     account = h.account(entry.basis_account_id)
     right = _wrong_reason(h, p, account, entry, c.reason)
     if right is not None:

@@ -5,8 +5,8 @@ from domain.calendar import day_of
 from domain.commands import account as cmd
 from domain.commands.asking import to_event
 from domain.decisions.account import of_holder
-from domain.decisions.debts import Owed, free, overdue, refuse_held
-from domain.decisions.hearing import Decisions, Hearing
+from domain.decisions.debts import Owed, free, holders_own, overdue, refuse_held
+from domain.decisions.hearing import Decisions, Hearing, check_consent
 from domain.events import account as ev
 from domain.refusals import Code, refuse
 from domain.rules.windows import arrears_article, earliest_suspension, earliest_termination
@@ -15,12 +15,15 @@ decisions: Decisions[Account] = Decisions()
 
 
 def _undisputed(h: Hearing, a: Account) -> list[Owed]:
-    """Return what is overdue and under no hold against suspension, oldest first; refuses where nothing is."""
-    debts = overdue(a, h.day)
+    """Return what the holder owes past its deadline, under no hold against suspension, oldest first.
+
+    Refuses where nothing is.
+    """
+    debts = holders_own(a, overdue(a, h.day))
     if not debts:
         refuse(
             Code.NOTHING_OVERDUE,
-            f"Nothing on account {a.account_id} is unpaid past its deadline on {h.day}.",
+            f"Nothing the holder owes on account {a.account_id} is unpaid past its deadline on {h.day}.",
             account_id=a.account_id,
         )
     undisputed = free(a, debts, "suspension")
@@ -44,9 +47,24 @@ def _suspend(h: Hearing, a: Account, c: cmd.SuspendService) -> ev.ServiceSuspend
         debts = _undisputed(h, a)
         _check_suspension_day(h, a, debts[0])
         return to_event(ev.ServiceSuspended, c, arrears_fen=sum(d.unpaid_fen for d in debts))
-    if c.reason == "expiry":
-        _check_expired(h, a)
+    match c.reason:
+        case "expiry":
+            _check_expired(h, a)
+        case "customer_request":
+            check_consent(h, h.asked.evidenceref, "A suspension at the customer's request")
+        case "fraud":
+            _check_evidence(h, a)
     return to_event(ev.ServiceSuspended, c)
+
+
+def _check_evidence(h: Hearing, a: Account) -> None:
+    """Refuse to call it fraud without evidence: else arrears would need no more than the word."""
+    if h.asked.evidenceref is None:
+        refuse(
+            Code.EVIDENCE_MISSING,
+            f"A suspension of account {a.account_id} for fraud needs evidenceref, a reference to the evidence.",
+            account_id=a.account_id,
+        )
 
 
 def _check_suspension_day(h: Hearing, a: Account, oldest: Owed) -> None:
@@ -115,7 +133,7 @@ def _check_termination_day(h: Hearing, a: Account) -> None:
             suspension_reason=a.suspension_reason,
         )
     # A disputed debt that forbids the suspension forbids what follows from one all the more.
-    _undisputed(h, a)
+    debts = _undisputed(h, a)
     assert a.terms is not None  # an opened account has a contract
     suspended_on = day_of(a.status_since, h.asked.region)
     earliest = earliest_termination(a.terms, suspended_on)
@@ -126,6 +144,15 @@ def _check_termination_day(h: Hearing, a: Account) -> None:
             f" no termination for arrears before {earliest} ({arrears_article(h.day)}).",
             suspended_on=suspended_on,
             earliest=earliest,
+        )
+    if debts[0].charge.due_on >= suspended_on:
+        refuse(
+            Code.TERMINATION_OTHER_DEBT,
+            f"What was overdue when the service was suspended on {suspended_on} is settled:"
+            f" the charge {debts[0].charge.debt_id} fell due later.",
+            charge_id=debts[0].charge.debt_id,
+            due_on=debts[0].charge.due_on,
+            suspended_on=suspended_on,
         )
 
 

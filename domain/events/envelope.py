@@ -16,6 +16,7 @@ from domain.events.fields import (
     IDENTIFIER_MAX_CHARS,
     REFERENCE_MAX_CHARS,
     REGISTRY,
+    SOURCE_MAX_CHARS,
     MalformedError,
     Payload,
     StreamKind,
@@ -109,8 +110,8 @@ class Recorded:
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_REGION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\Z", re.ASCII)
-_SUBJECT = re.compile(r"(party|account|dealer|case|rulebook)/[^\s/\x00-\x1f\x7f]+\Z")
+_REGION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?\Z", re.ASCII)
+_SUBJECT = re.compile(r"(party|account|dealer|case|rulebook)/[^\s/\x00-\x1f\x7f]{1,128}\Z")
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 
 
@@ -124,6 +125,14 @@ def text_attribute(raw: Mapping[str, Any], name: str, max_chars: int = REFERENCE
             name, f"should be text of 1 to {max_chars} characters without control characters"
         )
     return value
+
+
+def event_id(raw: Mapping[str, Any]) -> str:
+    """Return an event's id; raises MalformedError. `#` is kept for references (`source#id`)."""
+    found = text_attribute(raw, "id", IDENTIFIER_MAX_CHARS)
+    if "#" in found:
+        raise MalformedError("id", "should have no #: a reference is source#id")
+    return found
 
 
 def instant_attribute(raw: Mapping[str, Any], name: str) -> datetime:
@@ -160,7 +169,7 @@ def check_region(region: str) -> str:
 
 def check_subject(subject: str) -> str:
     """Return the subject if it is `kind/ID`; raises MalformedError otherwise."""
-    if not _SUBJECT.match(subject) or len(subject) > IDENTIFIER_MAX_CHARS + 9:
+    if not _SUBJECT.match(subject):
         raise MalformedError(
             "subject", "should be party, account, dealer, case or rulebook, a slash and an ID"
         )
@@ -228,8 +237,8 @@ def parse_event(raw: Mapping[str, Any]) -> Event:
     if type(version) is not int or version != kind.VERSION:
         raise MalformedError("dataversion", "is missing" if version is None else f"should be {kind.VERSION}")
     return Event(
-        id=text_attribute(raw, "id", IDENTIFIER_MAX_CHARS),
-        source=text_attribute(raw, "source"),
+        id=event_id(raw),
+        source=text_attribute(raw, "source", SOURCE_MAX_CHARS),
         subject=subject,
         time=instant_attribute(raw, "time"),
         recordedtime=instant_attribute(raw, "recordedtime"),

@@ -7,6 +7,7 @@ right, never the value itself: it may be personal data.
 This module must not know any single event, and nothing of storage.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass as plain_dataclass
@@ -27,9 +28,12 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 # -- limits -------------------------------------------------------------------------------------------------
 
 IDENTIFIER_MAX_CHARS = 128  # longer than any identifier seen in billing systems, short enough for an index
-REFERENCE_MAX_CHARS = 512  # a source URI and an id, or a document reference
+SOURCE_MAX_CHARS = 512  # a source's URI
+REFERENCE_MAX_CHARS = SOURCE_MAX_CHARS + 1 + IDENTIFIER_MAX_CHARS  # `source#id`, or a document reference
+YEARS = range(1900, 2200)  # what lies outside is a typing error, and breaks time zones and databases
 TEXT_MAX_CHARS = 4_000  # a clerk's summary; longer documents are attached, not typed
 LIST_MAX_ITEMS = 1_000  # ids named by one event
+PARAMETERS_MAX = 100  # parameters of a rule, or items of one: far more than any rule has
 AMOUNT_MAX_FEN = 10**15  # ten trillion yuan: beyond any bill, and far inside 64 bits
 
 # -- scalars ------------------------------------------------------------------------------------------------
@@ -81,28 +85,39 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|
 
 def parse_day(value: object) -> date:
     """Return the date of `YYYY-MM-DD`; raises ValueError that says so otherwise."""
-    if type(value) is date:
-        return value
+    day = value if type(value) is date else None
     if isinstance(value, str) and _DAY.match(value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    raise ValueError("should be a date, YYYY-MM-DD")
+        with contextlib.suppress(ValueError):
+            day = date.fromisoformat(value)
+    if day is None or day.year not in YEARS:
+        raise ValueError(f"should be a date, YYYY-MM-DD, from {YEARS.start} to {YEARS.stop - 1}")
+    return day
 
 
 def parse_instant(value: object) -> datetime:
     """Return the aware datetime of an RFC 3339 time; raises ValueError that says so otherwise."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value
+    moment = value if isinstance(value, datetime) and value.tzinfo is not None else None
     if isinstance(value, str) and _INSTANT.match(value):
-        try:
-            return datetime.fromisoformat(value.upper())
-        except ValueError:
-            pass
-    raise ValueError(
-        "should be a time with offset, RFC 3339, at most microseconds: 2014-12-09T11:00:00+08:00"
-    )
+        with contextlib.suppress(ValueError):
+            moment = datetime.fromisoformat(value.upper())
+    if moment is None or moment.year not in YEARS:
+        raise ValueError(
+            "should be a time with offset, RFC 3339, at most microseconds, as 2014-12-09T11:00:00+08:00, "
+            f"from {YEARS.start} to {YEARS.stop - 1}"
+        )
+    return moment
+
+
+def normal(value: object) -> object:
+    """Return a JSON value as it is compared with what arrived before: no nulls, times written one way."""
+    if isinstance(value, dict):
+        return {k: normal(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [normal(v) for v in value]
+    if isinstance(value, str) and _INSTANT.match(value):
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(value.upper()).isoformat()
+    return value
 
 
 def _reads(parse: Callable[[object], object], schema_format: str) -> tuple[object, ...]:
@@ -117,6 +132,10 @@ Instant = Annotated[datetime, *_reads(parse_instant, "date-time")]
 """A moment, with its offset kept as it was given."""
 
 # -- personal data ------------------------------------------------------------------------------------------
+
+
+SEALED_WITH = "A256GCM"
+"""How sealed values are encrypted, by its JOSE name: it stands beside each of them."""
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -141,12 +160,19 @@ class Personal:
             return self.clear
         if self.key_id is None or self.sealed is None:
             raise ValueError("personal data is neither clear nor sealed")
-        sealed = {"key": self.key_id, "sealed": self.sealed}
+        sealed = {"alg": SEALED_WITH, "key": self.key_id, "sealed": self.sealed}
         return sealed if self.hmac is None else {**sealed, "hmac": self.hmac}
 
 
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_.:-]{1,6000}\Z", re.ASCII)
 _TEXT = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]+\Z")
+
+
+def is_sealed(value: object) -> bool:
+    """Whether a JSON value has the form of sealed personal data."""
+    if not isinstance(value, dict) or value.get("alg") != SEALED_WITH:
+        return False
+    return {"alg", "key", "sealed"} <= value.keys() <= {"alg", "key", "sealed", "hmac"}
 
 
 def parse_personal(value: object) -> Personal:
@@ -157,11 +183,12 @@ def parse_personal(value: object) -> Personal:
         if 0 < len(value) <= TEXT_MAX_CHARS and _TEXT.match(value):
             return Personal(clear=value)
         raise ValueError(f"should be text of 1 to {TEXT_MAX_CHARS} characters without control characters")
-    if isinstance(value, dict) and {"key", "sealed"} <= value.keys() <= {"key", "sealed", "hmac"}:
+    if is_sealed(value):
+        assert isinstance(value, dict)
         parts = {str(k): v for k, v in value.items()}
         if all(isinstance(v, str) and _TOKEN.match(v) for v in parts.values()):
             return Personal(key_id=parts["key"], sealed=parts["sealed"], hmac=parts.get("hmac"))
-    raise ValueError("should be text, or sealed personal data {key, sealed}")
+    raise ValueError("should be text, or sealed personal data {alg, key, sealed}")
 
 
 PersonalData = Annotated[
@@ -171,6 +198,37 @@ PersonalData = Annotated[
     WithJsonSchema(
         {"type": "string", "description": "personal data; kept encrypted with the party's own key"}
     ),
+]
+
+# -- a rule's parameters ------------------------------------------------------------------------------------
+
+Scalar = str | bool | int
+
+
+def parse_parameters(value: object) -> dict[str, Scalar | list[Scalar]]:
+    """Return a rule's parameters: text, booleans, whole numbers, and lists of them; raises ValueError otherwise.
+
+    No floats: a rule that decides over money has whole parts (per mille, ppm, days), and bytes that stay the same.
+    """
+    if not isinstance(value, dict) or len(value) > PARAMETERS_MAX:
+        raise ValueError(f"should be an object of at most {PARAMETERS_MAX} parameters")
+    for name, given in value.items():
+        items = given if isinstance(given, list) else [given]
+        if len(items) > PARAMETERS_MAX or not all(_is_scalar(item) for item in items):
+            raise ValueError(f"{name}: should be text, a boolean, a whole number, or a list of them")
+    return value
+
+
+def _is_scalar(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= TEXT_MAX_CHARS
+    return isinstance(value, bool) or (isinstance(value, int) and abs(value) <= AMOUNT_MAX_FEN)
+
+
+Parameters = Annotated[
+    dict[str, Any],
+    BeforeValidator(parse_parameters),
+    WithJsonSchema({"type": "object", "additionalProperties": True}),
 ]
 
 # -- the vocabulary's recurring enumerations ----------------------------------------------------------------

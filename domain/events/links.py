@@ -16,14 +16,19 @@ _LINKS: dict[type, Callable[[Any], Iterable[str]]] = {
     account.AccountTransferred: lambda d: _some("party", d.to_party_id),
     account.NumberActivated: lambda d: _some("dealer", d.dealer_id),
     account.DisputeHoldPlaced: lambda d: _some("case", d.case_id),
+    account.CreditGranted: lambda d: _some("case", d.case_id),
+    account.ChargeReversed: lambda d: _some("case", d.case_id),
+    account.RefundPaid: lambda d: _some("case", d.case_id),
     party.PartyMerged: lambda d: _some("party", d.into_party_id),
     party.IdentityVerified: lambda d: _some("dealer", d.dealer_id),
     party.IdentityMisuseConfirmed: lambda d: _some("dealer", d.dealer_id) + _some("case", d.case_id),
+    party.PersonalDataDisclosed: lambda d: _some("case", d.case_id),
     party.BlacklistEntryAdded: lambda d: _some("account", d.basis_account_id),
     dealer.DealerBlocked: lambda d: _some("case", d.case_id),
     case.ComplaintReceived: lambda d: _some("party", d.party_id) + _some("account", *d.account_ids),
     case.InvestigationOpened: lambda d: _some("party", d.party_id) + _some("account", *d.account_ids),
     case.RemedyGranted: lambda d: _some("account", d.account_id),
+    case.PenaltyImposed: lambda d: _some("dealer", d.subject_id) if d.subject_kind == "dealer" else (),
 }
 
 OWNERS = (account.AccountOpened, account.AccountTransferred, case.ComplaintReceived, case.InvestigationOpened)

@@ -1,10 +1,6 @@
 """rulebook/: what the operator and the law required, and when."""
 
-from typing import Annotated, Any
-
-from pydantic import Field
-
-from domain.events.fields import Day, Identifier, Payload, Text, event
+from domain.events.fields import Day, Identifier, Parameters, Payload, Text, event
 
 
 @event("rulebook", opens=True)
@@ -15,5 +11,5 @@ class RuleVersionPublished(Payload):
     version: Identifier
     in_force_from: Day
     in_force_to: Day | None = None
-    parameters: Annotated[dict[str, Any], Field(max_length=100)]
+    parameters: Parameters
     citation: Text

@@ -4,7 +4,8 @@ On PostgreSQL it stands on our recorder; with the library's stock in-memory reco
 serves the domain's tests. The service writes through `writer.py`; `execute` here is the library's own path.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -45,6 +46,10 @@ class PostgresKeys:
     def by_id(self, key_ids: Iterable[str]) -> list[tuple[str, str, bytes | None]]:
         """Return (key id, owner, wrapped or None where destroyed)."""
         return self._rows("keys_by_id", {"key_ids": list(key_ids)})
+
+    def make_alone(self) -> None:
+        """Take the counter's lock, which every writer takes anyway: no second lock to wait for crosswise."""
+        self._connection.execute(Q["lock_counter"])
 
     def add(self, keys: Iterable[tuple[str, str, bytes]]) -> None:
         """Keep new keys: (key id, owner, wrapped)."""
@@ -127,13 +132,12 @@ class Ledger(Application[str]):
         assert isinstance(recorded, Recorded)
         return recorded
 
-    def load(self, asked: Asked) -> Loaded:
-        """Load what a command's decision needs, and only that."""
+    def load(self, asked: Asked, connection: Connection | None = None) -> Loaded:
+        """Load what a command's decision needs, and only that; on a transaction's own connection if given."""
         loaded = Loaded({}, {}, Ownership())
         wanted = {asked.subject}
         for _ in range(NEEDS_ROUNDS_MAX):
-            for subject in wanted:
-                history = self.history(subject)
+            for subject, history in self._read_streams(wanted, connection).items():
                 loaded.states[subject] = state_of(subject, in_order(history))
                 loaded.versions[subject] = len(history)
                 loaded.ownership.learn_history(history)
@@ -141,6 +145,12 @@ class Ledger(Application[str]):
             if not wanted:
                 return loaded
         raise RuntimeError(f"{type(asked.command).__name__} asks for ever more streams: {sorted(wanted)}")
+
+    def _read_streams(self, subjects: set[str], connection: Connection | None) -> dict[str, list[Recorded]]:
+        if self.database is None:
+            return {subject: self.history(subject) for subject in subjects}
+        streams = self.journal.streams(sorted(subjects), connection=connection)
+        return {subject: [self.read(e) for e in events] for subject, events in streams.items()}
 
     # -- writing
 
@@ -200,6 +210,15 @@ class Ledger(Application[str]):
         loaded = self.load(asked)
         drafts = decide(asked, loaded.states)
         events = self.events_of(asked, drafts, command_id, recordedtime)
-        recorded = self.prepare(events, loaded.versions, loaded.ownership, self.memory_keys)
+        with self._keys() as keys:  # kept before the events are: a key without an event harms nobody
+            recorded = self.prepare(events, loaded.versions, loaded.ownership, keys)
         self.save(*recorded)
         return recorded
+
+    @contextlib.contextmanager
+    def _keys(self) -> Iterator[KeyStore]:
+        if self.database is None:
+            yield self.memory_keys
+        else:
+            with self.database.transaction(self.schema) as connection:
+                yield PostgresKeys(connection)

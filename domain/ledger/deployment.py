@@ -12,6 +12,7 @@ import structlog
 
 from domain.calendar import moment_of
 from domain.events.envelope import check_region, check_subject, kind_of, ledger_of
+from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger
 from domain.ledger.database import CONTROL_SCHEMA, Connection, Database, migrate
 from domain.ledger.vault import KEY_BYTES, MasterKey, Secrets, Vault
@@ -88,9 +89,11 @@ class Deployment:
                     "INSERT INTO ledger (name, schema_name) VALUES (%s, %s) ON CONFLICT DO NOTHING",
                     [name, schema],
                 )
-            found = self._migrated(name, schema)
+                # In the same transaction: whoever sees the ledger's entry sees its tables too.
+                migrate(connection, schema, "domain.ledger.sql", "migrations/ledger")
+            made = Ledger(name, self._vault(), self.database, schema)
             with self._lock:
-                found = self._ledgers.setdefault(name, found)
+                found = self._ledgers.setdefault(name, made)
         return found
 
     def locate(self, subject: str, region: str | None = None) -> Ledger:
@@ -129,7 +132,7 @@ class Deployment:
         """
         ledger = self.locate(subject, region)
         last = ledger.journal.last_position()
-        bound = last if position is None else min(position, last)
+        bound = bounded(position, last)
         subjects = [subject]
         if kind_of(subject) == "party":
             subjects += [s for s in ledger.journal.linked_to(subject) if kind_of(s) == "account"]
@@ -169,6 +172,18 @@ class Deployment:
         with self.database.migrating() as connection:
             migrate(connection, schema, "domain.ledger.sql", "migrations/ledger")
         return Ledger(name, self._vault(), self.database, schema)
+
+
+def bounded(position: int | None, last: int) -> int:
+    """Return the position a question is asked at: the present one, where none is named.
+
+    Raises MalformedError for one that the log has not reached: its answer would change.
+    """
+    if position is None:
+        return last
+    if not 0 <= position <= last:
+        raise MalformedError("position", f"should be from 0 to {last}, the ledger's present position")
+    return position
 
 
 def _unlock(connection: Connection, master: Callable[[bool], MasterKey]) -> tuple[MasterKey, Secrets]:

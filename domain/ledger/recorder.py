@@ -3,6 +3,7 @@
 It writes stored events and reads them back; it never decides and never looks into an event's data.
 """
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -63,11 +64,11 @@ def append(
         return []
     known = heads(connection, {str(e.originator_id) for e in events}) if known is None else known
     chained = [_chained(event, known) for event in events]
-    _add_links(connection, chained)
     try:
         rows = connection.execute(Q["append"], _columns(chained, recorded_at)).fetchall()
     except psycopg.errors.UniqueViolation as error:
         raise IntegrityError(f"another writer was first: {error.diag.constraint_name}") from error
+    _add_links(connection, chained)  # under the counter's lock: before it, two writers could deadlock here
     return [
         LedgerEvent(**{**vars(event), "position": position, "appended_at": appended_at})
         for event, (position, appended_at) in zip(chained, sorted(rows), strict=True)
@@ -104,13 +105,11 @@ def _columns(events: Sequence[LedgerEvent], recorded_at: datetime | None) -> dic
 
 
 def _add_links(connection: Connection, events: Sequence[LedgerEvent]) -> None:
-    rows = [(e.originator_id, link, e.source, e.event_id, e.occurred_at) for e in events for link in e.links]
+    rows = [(e.originator_id, link, e.occurred_at) for e in events for link in e.links]
     if rows:
-        subjects, related, sources, ids, occurred = (list(column) for column in zip(*rows, strict=True))
-        connection.execute(
-            Q["add_links"],
-            {"subjects": subjects, "related": related, "sources": sources, "ids": ids, "occurred": occurred},
-        )
+        subjects, related, occurred = (list(column) for column in zip(*rows, strict=True))
+        given = {"subjects": subjects, "related": related, "occurred": occurred}
+        connection.execute(Q["add_links"], given)
 
 
 def stored(row: Sequence[Any]) -> LedgerEvent:
@@ -215,11 +214,15 @@ class LedgerRecorder(ApplicationRecorder):
             )
             return [stored(row) for row in rows]
 
-    def streams(self, subjects: Iterable[str], position: int = POSITION_MAX) -> dict[str, list[LedgerEvent]]:
-        """Return several streams as they stood at a position."""
+    def streams(
+        self, subjects: Iterable[str], position: int = POSITION_MAX, connection: Connection | None = None
+    ) -> dict[str, list[LedgerEvent]]:
+        """Return several streams as they stood at a position; on a transaction's own connection if given."""
         found: dict[str, list[LedgerEvent]] = {subject: [] for subject in subjects}
-        with self.database.connection(self.schema) as connection:
-            for row in connection.execute(Q["streams"], {"subjects": list(found), "position": position}):
+        with (
+            contextlib.nullcontext(connection) if connection else self.database.connection(self.schema)
+        ) as reading:
+            for row in reading.execute(Q["streams"], {"subjects": list(found), "position": position}):
                 found[row[0]].append(stored(row))
         return found
 

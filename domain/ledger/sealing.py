@@ -1,10 +1,14 @@
 """From an event in clear to what may be stored: its fingerprint, its owner, its personal data sealed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
+
+import orjson
 
 from domain.events.envelope import Event, Recorded
+from domain.events.fields import normal
 from domain.events.links import OWNERS, links_of
 from domain.ledger.codec import canonical
 from domain.ledger.vault import KeyStore, Vault
@@ -55,8 +59,18 @@ def has_sealed_data(event: Event) -> bool:
 
 
 def fingerprint_of(vault: Vault, event: Event) -> bytes:
-    """Return the keyed digest (32 bytes) of an event as it arrived, its personal data in clear."""
+    """Return the keyed digest (32 bytes) of an event of our own, its personal data in clear."""
     return vault.secrets.fingerprint(canonical(event))
+
+
+def as_arrived(raw: Mapping[str, Any]) -> bytes:
+    """Return the bytes over which an arrived event's fingerprint is taken: of its own data version.
+
+    The order of keys, nulls, the content type and how a time is written change nothing; for an event of the
+    current version these are its canonical bytes.
+    """
+    plain = {k: v for k, v in raw.items() if k != "datacontenttype"}
+    return orjson.dumps(normal(plain), option=orjson.OPT_SORT_KEYS)
 
 
 def seal_all(

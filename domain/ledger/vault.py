@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from domain.events.envelope import Event
-from domain.events.fields import Personal
+from domain.events.fields import Personal, is_sealed, parse_personal
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -107,10 +107,16 @@ class Secrets:
         self.secret = secret
         self._fingerprints = _derive(secret, b"recount fingerprint")
         self._identities = _derive(secret, b"recount identity hash")
+        self._key_lines = _derive(secret, b"recount key line")
 
     def fingerprint(self, canonical: bytes) -> bytes:
         """Return the keyed digest (32 bytes) of an event's canonical bytes as it arrived, in clear."""
         return hmac.digest(self._fingerprints, canonical, hashlib.sha256)
+
+    def key_line(self, *parts: str) -> str:
+        """Return what proves that a sealed export's key line is this deployment's, in hex."""
+        text = b"".join(len(part).to_bytes(4, "big") + part.encode() for part in parts)
+        return hmac.digest(self._key_lines, text, hashlib.sha256).hex()
 
     def identity_hash(self, id_hash: str) -> str:
         """Return an identity document's hash keyed again, in hex."""
@@ -130,6 +136,9 @@ class KeyStore(Protocol):
     def by_id(self, key_ids: Iterable[str]) -> list[tuple[str, str, bytes | None]]:
         """Return (key id, owner, wrapped or None where destroyed)."""
 
+    def make_alone(self) -> None:
+        """Let nobody else add keys from here to the end of the transaction: an owner gets one."""
+
     def add(self, keys: Iterable[tuple[str, str, bytes]]) -> None:
         """Keep new keys: (key id, owner, wrapped)."""
 
@@ -148,6 +157,9 @@ class MemoryKeys:
     def by_id(self, key_ids: Iterable[str]) -> list[tuple[str, str, bytes | None]]:
         """Return keys by id."""
         return [(k, *self.rows[k]) for k in key_ids if k in self.rows]
+
+    def make_alone(self) -> None:
+        """Do nothing: memory is one writer's."""
 
     def add(self, keys: Iterable[tuple[str, str, bytes]]) -> None:
         """Keep new keys."""
@@ -188,14 +200,10 @@ class Vault:
         An owner whose keys were all destroyed is left out: its personal data was erased.
         """
         wanted = set(owners)
-        found: dict[str, str] = {}
-        erased: set[str] = set()
-        for owner, key_id, wrapped in store.of_owners(wanted):
-            if wrapped is None:
-                erased.add(owner)
-            else:
-                self._remember(key_id, wrapped)
-                found[owner] = key_id
+        found, erased = self._known_keys(wanted, store)
+        if wanted - found.keys() - erased:
+            store.make_alone()  # somebody else may just have made them
+            found, erased = self._known_keys(wanted, store)
         made = []
         for owner in sorted(wanted - found.keys() - erased):
             key_id, wrapped = self._random(16).hex(), self.master.wrap(self._random(KEY_BYTES))
@@ -212,34 +220,71 @@ class Vault:
         Raises VaultError where a sealed value does not belong to this event (it was moved or altered).
         """
         sealed = {n: p for n in event.data.PERSONAL if (p := getattr(event.data, n)) is not None and p.sealed}
-        missing = {p.key_id for p in sealed.values() if p.key_id not in self._ciphers}
-        for key_id, _owner, wrapped in store.by_id(missing) if missing else ():
-            if wrapped is not None:
-                self._remember(key_id, wrapped)
-        clear: dict[str, Personal] = {}
-        for name, personal in sealed.items():
-            cipher = self._ciphers.get(personal.key_id)
-            if cipher is None:
-                continue
-            raw = base64.b64decode(personal.sealed)
-            try:
-                text = cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound_to(event, name))
-            except InvalidTag:
-                raise VaultError(f"{event.source}#{event.id}: data.{name} was altered or moved") from None
-            clear[name] = Personal(clear=text.decode())
+        clear = {n: Personal(clear=text) for n, text in self._opened(event, sealed, store).items()}
         return replace(event, data=replace(event.data, **clear)) if clear else event  # type: ignore[type-var]
+
+    def open_all(self, event: Event, data: Mapping[str, Any], store: KeyStore) -> dict[str, Any] | None:
+        """Return stored data of any version in clear, or None where a key was destroyed.
+
+        Raises VaultError where a sealed value was moved or altered, or an identity hash is not its own.
+        """
+        sealed = {name: parse_personal(value) for name, value in data.items() if is_sealed(value)}
+        clear = self._opened(event, sealed, store)
+        if clear.keys() != sealed.keys():
+            return None
+        for name, personal in sealed.items():
+            if personal.hmac is not None and personal.hmac != self.secrets.identity_hash(clear[name]):
+                raise VaultError(f"{event.source}#{event.id}: data.{name} has another document's hash")
+        return {**data, **clear}
+
+    def _opened(self, event: Event, sealed: Mapping[str, Personal], store: KeyStore) -> dict[str, str]:
+        # The store is asked each time: what was erased elsewhere is not opened with a key kept in memory.
+        standing: dict[str | None, AESGCM] = {}
+        key_ids = {p.key_id for p in sealed.values() if p.key_id}
+        for key_id, _owner, wrapped in store.by_id(key_ids) if key_ids else ():
+            key_ids.discard(key_id)
+            if wrapped is not None:
+                standing[key_id] = self._remember(key_id, wrapped)
+        if key_ids:
+            raise VaultError(f"{event.source}#{event.id}: is sealed with a key that is not here")
+        clear: dict[str, str] = {}
+        for name, personal in sealed.items():
+            cipher = standing.get(personal.key_id)
+            if cipher is None or personal.sealed is None:
+                continue
+            try:
+                raw = base64.b64decode(personal.sealed, validate=True)
+                text = cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound_to(event, name))
+            except (InvalidTag, ValueError):
+                raise VaultError(f"{event.source}#{event.id}: data.{name} was altered or moved") from None
+            clear[name] = text.decode()
+        return clear
 
     def forget(self) -> None:
         """Drop every unwrapped key from memory."""
         self._ciphers.clear()
 
-    def _remember(self, key_id: str, wrapped: bytes) -> None:
-        if key_id in self._ciphers:
-            self._ciphers.move_to_end(key_id)  # what this batch uses is the last to be dropped
-        else:
-            self._ciphers[key_id] = AESGCM(self.master.unwrap(wrapped))
+    def _known_keys(self, owners: Iterable[str], store: KeyStore) -> tuple[dict[str, str], set[str]]:
+        """Return each owner's newest key id, ready for `seal`, and the owners who have a destroyed one."""
+        found: dict[str, str] = {}
+        erased: set[str] = set()
+        for owner, key_id, wrapped in store.of_owners(owners):
+            if wrapped is None:
+                erased.add(owner)
+            else:
+                self._remember(key_id, wrapped)
+                found[owner] = key_id
+        return found, erased
+
+    def _remember(self, key_id: str, wrapped: bytes) -> AESGCM:
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            cipher = self._ciphers.setdefault(key_id, AESGCM(self.master.unwrap(wrapped)))
             while len(self._ciphers) > KEY_CACHE_MAX:
                 self._ciphers.popitem(last=False)
+        else:
+            self._ciphers.move_to_end(key_id)  # what this batch uses is the last to be dropped
+        return cipher
 
 
 def _bound_to(event: Event, field: str) -> bytes:

@@ -8,7 +8,7 @@ has looked at is checked again under the counter's lock, so that no decision res
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +18,14 @@ import structlog
 
 from domain.commands.asking import Asked, Draft
 from domain.decisions import decide
+from domain.events.party import PersonalDataErased
 from domain.ledger.application import Ledger, Loaded, PostgresKeys, Q
 from domain.ledger.database import Connection
 from domain.ledger.recorder import append, heads
 from domain.refusals import Refused
 
-ATTEMPTS_MAX = 12  # how often a command whose streams changed under it is decided again
+ATTEMPTS_MAX = 6  # how often a command whose streams changed under it, or whose connection broke, is tried
+PATIENT_AFTER = 2  # after so many tries it waits for its turn first, and then can't be overtaken
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +96,7 @@ class Writer:
         command_id = uuid.uuid4().hex
         for attempt in range(ATTEMPTS_MAX):
             try:
-                return self._attempt(asked, receipt, command_id)
+                return self._attempt(asked, receipt, command_id, patient=attempt >= PATIENT_AFTER)
             except _StaleError:
                 continue
             except psycopg.OperationalError as error:
@@ -104,28 +106,38 @@ class Writer:
                     raise BusyError("the database can't be reached") from error
         raise BusyError(f"{asked.subject} is being written to by too many at once")
 
-    def _attempt(self, asked: Asked, receipt: ReceiptKey, command_id: str) -> Answer:
-        loaded = self.ledger.load(asked)
-        try:
-            drafts: tuple[Draft, ...] | Refused = decide(asked, loaded.states)
-        except Refused as refusal:
-            drafts = refusal
+    def _attempt(self, asked: Asked, receipt: ReceiptKey, command_id: str, *, patient: bool) -> Answer:
+        """Decide and commit. `patient`: take the ledger's turn before looking, so that nothing can change."""
+        asked = replace(asked, now=self._clock())
+        early = None if patient else self._decided(asked)
         with self.ledger.journal.database.transaction(self.ledger.schema) as connection:
-            return self._commit(connection, asked, receipt, command_id, loaded, drafts)
+            locked = connection.execute(Q["lock_counter"]).fetchone() or (0, self._clock())
+            first = _first_answer(connection, receipt)
+            if first is not None:
+                return first
+            loaded, drafts = early or self._decided(asked, connection)
+            return self._commit(connection, locked, asked, receipt, command_id, loaded, drafts)
+
+    def _decided(
+        self, asked: Asked, connection: Connection | None = None
+    ) -> tuple[Loaded, tuple[Draft, ...] | Refused]:
+        loaded = self.ledger.load(asked, connection)
+        try:
+            return loaded, decide(asked, loaded.states)
+        except Refused as refusal:
+            return loaded, refusal
 
     def _commit(  # noqa: PLR0917 - everything one transaction needs
         self,
         connection: Connection,
+        locked: tuple[int, datetime],
         asked: Asked,
         receipt: ReceiptKey,
         command_id: str,
         loaded: Loaded,
         drafts: tuple[Draft, ...] | Refused,
     ) -> Answer:
-        last, high = connection.execute(Q["lock_counter"]).fetchone() or (0, self._clock())
-        first = _first_answer(connection, receipt)
-        if first is not None:
-            return first
+        last, high = locked
         touched = set(loaded.versions)
         if not isinstance(drafts, Refused):
             touched |= {d.subject for d in drafts}
@@ -137,9 +149,9 @@ class Writer:
         own_version = loaded.versions[asked.subject]
         if asked.expected_version is not None and asked.expected_version != own_version:
             raise VersionConflictError(asked.subject, asked.expected_version, own_version)
-        if isinstance(drafts, Refused):
-            body = _refusal(command_id, drafts, own_version)
-        else:
+        try:
+            if isinstance(drafts, Refused):
+                raise drafts
             # another host's clock may be ahead of ours: recorded time never runs backwards
             now = self._clock()
             now = max(now, high.astimezone(now.tzinfo))
@@ -147,7 +159,13 @@ class Writer:
             recorded = self.ledger.prepare(
                 events, loaded.versions, loaded.ownership, PostgresKeys(connection)
             )
+        except Refused as refusal:  # by the domain, or by the vault: the key of whom it is about is destroyed
+            body = refusal_body(command_id, refusal, own_version)
+        else:
             done = append(connection, self.ledger.stored(recorded), at, recorded_at=now)
+            erased = [e.subject for e in events if isinstance(e.data, PersonalDataErased)]
+            if erased:
+                connection.execute(Q["destroy_keys"], {"owners": erased})
             body = {
                 "command_id": command_id,
                 "ledger": self.ledger.region,
@@ -188,7 +206,8 @@ def _first_answer(connection: Connection, receipt: ReceiptKey) -> Answer | None:
     return Answer(orjson.loads(bytes(response)), repeated=True)
 
 
-def _refusal(command_id: str, refused: Refused, version: int) -> dict[str, Any]:
+def refusal_body(command_id: str, refused: Refused, version: int) -> dict[str, Any]:
+    """Return what a refused command comes to."""
     return {
         "command_id": command_id,
         "version": version,

@@ -19,6 +19,15 @@ BLACKLIST_RETENTION_YEARS = 5
 COMMITMENT_FIRST_FROM = date(2014, 12, 17)
 """From this day on a commitment is made before a complaint is handled: the third measure of 2014-12-17."""
 
+MONTHLY_TERM_DAYS = 31
+"""The longest month: a package with a longer term is no monthly one, whatever it is called."""
+
+BACKDATING = timedelta(hours=1)
+"""How far back the operator's own acts may be dated: as long as a queued request or a nightly run may wait.
+
+They are decided on the state of now; filed earlier, they would go round every day and proof there is.
+"""
+
 ONE_DAY = timedelta(days=1)
 _REVISED_ON = date(2014, 7, 29)
 
@@ -30,12 +39,14 @@ def arrears_article(on: date) -> str:
     return "Telecommunications Regulations (revision of 2014-07-29), art. 34"
 
 
-def earliest_suspension(line_of_business: str, terms: ContractTerms, due_on: date) -> date:
+def earliest_suspension(
+    line_of_business: str, terms: ContractTerms, due_on: date, grace_days: int = FIXED_LINE_GRACE_DAYS
+) -> date:
     """Return the first day on which a service may be suspended for a charge due on a day.
 
     Fixed lines: more than 30 days past it (`arrears_article`). Mobile: more than the contract's own days.
     """
-    days = FIXED_LINE_GRACE_DAYS if line_of_business in FIXED_LINES else terms.suspend_after_days
+    days = grace_days if line_of_business in FIXED_LINES else terms.suspend_after_days
     return due_on + timedelta(days=days) + ONE_DAY
 
 

@@ -77,16 +77,22 @@ FROM claimed, unnest(
 RETURNING position, appended_at;
 
 -- name: add_links
-INSERT INTO stream_link (subject, related, event_source, event_id, occurred_at)
-SELECT * FROM unnest(
-    %(subjects)b::text[], %(related)b::text[], %(sources)b::text[], %(ids)b::text[],
-    %(occurred)b::timestamptz[]
-)
+INSERT INTO stream_link (subject, related, occurred_at)
+SELECT * FROM unnest(%(subjects)b::text[], %(related)b::text[], %(occurred)b::timestamptz[])
 ON CONFLICT DO NOTHING;
 
 -- name: linked_to
 -- The streams that speak of a subject.
 SELECT DISTINCT subject FROM stream_link WHERE related = %(related)s ORDER BY subject;
+
+-- name: linked_of_kind
+-- The streams of a kind that speak of a subject, some of them where there are very many.
+SELECT DISTINCT subject FROM stream_link WHERE related = %(related)s AND subject LIKE %(prefix)s
+ORDER BY subject LIMIT %(limit)s;
+
+-- name: related_of
+-- The streams that some streams speak of.
+SELECT DISTINCT related FROM stream_link WHERE subject = ANY(%(subjects)b::text[]) ORDER BY related;
 
 -- name: owners
 -- Whose each account or case has been, in the order of the world.
@@ -129,6 +135,10 @@ INSERT INTO party_key (key_id, owner, wrapped)
 SELECT * FROM unnest(%(key_ids)b::text[], %(owners)b::text[], %(wrapped)b::bytea[])
 ON CONFLICT (key_id) DO NOTHING
 RETURNING key_id;
+
+-- name: destroy_keys
+UPDATE party_key SET wrapped = NULL, destroyed_at = clock_timestamp()
+WHERE owner = ANY(%(owners)b::text[]) AND wrapped IS NOT NULL;
 
 -- name: add_destroyed_keys
 INSERT INTO party_key (key_id, owner, wrapped, destroyed_at)

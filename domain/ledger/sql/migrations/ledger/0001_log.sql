@@ -47,10 +47,8 @@ COMMENT ON TABLE counter IS
 CREATE TABLE stream_link (
     subject text NOT NULL,
     related text NOT NULL,
-    event_source text NOT NULL,
-    event_id text NOT NULL,
     occurred_at timestamptz NOT NULL,
-    PRIMARY KEY (related, subject, event_source, event_id)
+    PRIMARY KEY (related, subject, occurred_at)
 );
 CREATE INDEX stream_link_subject ON stream_link (subject, occurred_at);
 COMMENT ON TABLE stream_link IS 'Which streams speak of which: a party''s accounts, cases and dealers.';
@@ -74,6 +72,16 @@ CREATE TABLE party_key (
     CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
 );
 CREATE INDEX party_key_owner ON party_key (owner);
+CREATE FUNCTION only_destroy_keys() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.wrapped IS NOT NULL OR OLD.wrapped IS NULL THEN
+        RAISE EXCEPTION 'a key is destroyed or kept, never changed' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER party_key_is_destroyed_only BEFORE UPDATE ON party_key
+    FOR EACH ROW EXECUTE FUNCTION only_destroy_keys();
 COMMENT ON TABLE party_key IS 'Keys of personal data, one owner each, wrapped by the master key, never in clear.';
 
 DO $$ BEGIN
@@ -81,3 +89,4 @@ DO $$ BEGIN
 END $$;
 GRANT SELECT, INSERT ON event, stream_link, receipt, party_key TO recount_app;
 GRANT SELECT, UPDATE ON counter TO recount_app;
+GRANT UPDATE (wrapped, destroyed_at) ON party_key TO recount_app; -- erasure destroys a key, and nothing else

@@ -1,0 +1,507 @@
+"""What should have happened: the exogenous kept, the endogenous derived anew by the policies of a real day.
+
+Prices, periods and due dates are facts of the contract, reused from the history and never invented. What the
+operator might have levied or done but did not is not added: a counterfactual is never worse for the customer
+than what happened. Assumptions are explicit, and the answer names each.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from domain.account import Account, figures, late_fee_fen
+from domain.account.state import fold
+from domain.calendar import day_of, start_of, zone_of
+from domain.events import account as ev
+from domain.events import party as pv
+from domain.events.envelope import Event, Recorded
+from domain.events.fields import MalformedError, Payload
+from domain.policies import (
+    DEFAULT_OPTION,
+    Handling,
+    Missing,
+    Prices,
+    arrears_suspension_due,
+    cancellation_due,
+    days,
+    expiry_due,
+    restoration_due,
+    termination_due,
+)
+from domain.replay import in_order
+from domain.rules import windows
+from domain.rules.arrears import holds_on
+from domain.rules.book import Rulebook, rulebook_of
+from domain.rules.facts import AccountFacts, Measure, PartyFacts, World
+from domain.rules.identity import unverified
+from domain.rules.standing import cleared_by, entry_basis, working_days_after
+
+OPTIONS = ("suspend", "convert_to_monthly", "renew_annual")
+ASSUMABLE = ("expiry_option",)
+LAWFUL_SOURCE = "urn:recount:counterfactual"
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What happened otherwise than it should have: the events, the rule behind it, the fen that hang on it."""
+
+    on: date
+    what: str
+    event_ids: tuple[str, ...]
+    rule_id: str
+    amount_fen: int = 0
+
+
+@dataclass(slots=True)
+class Lawful:
+    """One account as it should have been."""
+
+    account: Account
+    history: list[Recorded]
+    differences: list[Difference]
+    undetermined: list[str]
+    proposed: list[dict[str, Any]]
+    to_reverse_fen: int
+    to_refund_fen: int
+    assumed: dict[str, str] = field(default_factory=dict)
+
+
+def check_assumptions(given: Mapping[str, str]) -> dict[str, str]:
+    """Return assumptions with the defaults filled in; raises MalformedError that names the one that is wrong."""
+    for name, value in given.items():
+        if name not in ASSUMABLE:
+            raise MalformedError(f"assume {name}", f"can't be assumed: only {', '.join(ASSUMABLE)} can")
+        if value not in OPTIONS:
+            raise MalformedError(f"assume {name}", f"should be one of {', '.join(OPTIONS)}")
+    return {"expiry_option": DEFAULT_OPTION, **given}
+
+
+# -- one account --------------------------------------------------------------------------------------------
+
+
+def lawful_account(account: AccountFacts, until: date, assume: Mapping[str, str], book: Rulebook) -> Lawful:
+    """Return an account as it should have been at the end of a day."""
+    walk = _Walk(account, until, assume, book)
+    walk.run()
+    return walk.result()
+
+
+class _Walk:
+    """The calendar of one account, day by day."""
+
+    def __init__(self, account: AccountFacts, until: date, assume: Mapping[str, str], book: Rulebook) -> None:
+        self.facts = account
+        self.until = until
+        self.book = book
+        self.handling: dict[str, Handling] = {}
+        self.assumed: dict[str, str] = {}
+        self.prices = Prices()
+        self.differences: list[Difference] = []
+        self.undetermined: list[str] = []
+        self.void = unverified(account)
+        self.state = Account(account.subject.partition("/")[2])
+        self.lawful: list[Recorded] = []
+        self._suspended_on: date | None = None
+        self._learn(assume)
+
+    def _learn(self, assume: Mapping[str, str]) -> None:
+        """Read from the history what was chosen and what the contract's figures are."""
+        for _, converted in self.facts.of(ev.PackageConverted):
+            figure = (converted.to_offer_id, converted.monthly_price_fen)
+            self.prices.conversions.setdefault(converted.package_id, figure)
+        for _, renewed in self.facts.of(ev.PackageRenewed):
+            self.prices.renewals.setdefault(renewed.package_id, renewed.price_fen)
+        for term in self.facts.terms:
+            if term.renewal or term.end is None:
+                continue
+            choice = self.facts.own_choice(term.package_id, start_of(term.end, self.facts.state.region))
+            if choice is not None:
+                self.handling[term.package_id] = Handling(choice[1].option, assumed=False)
+            else:
+                self.handling[term.package_id] = Handling(assume["expiry_option"], assumed=True)
+                self.assumed[f"expiry_option of {term.package_id}"] = assume["expiry_option"]
+
+    # -- what is kept of the history
+
+    def kept(self) -> list[Recorded]:
+        """Return the exogenous events, and of the endogenous the charges that stand."""
+        dropped: set[str] = set()
+        found = []
+        for recorded in self.facts.history:
+            data = recorded.event.data
+            if isinstance(data, ev.ChargePosted):
+                rule_id = self._falls(recorded, data)
+                if rule_id is not None:
+                    dropped.add(data.charge_id)
+                    self._differs(
+                        recorded, rule_id, f"charge {data.charge_id} does not stand", data.charge_id
+                    )
+                    continue
+            elif isinstance(data, ev.ChargeReversed):
+                if data.fee_id is not None or data.charge_id in dropped:
+                    continue
+            elif type(data).ENDOGENOUS and not _of_the_customer(data):
+                continue
+            found.append(recorded)
+        return found
+
+    def _falls(self, recorded: Recorded, charge: ev.ChargePosted) -> str | None:
+        """Return the rule under which a charge does not stand, None where it does."""
+        if self.void:
+            return "real-name"
+        effective = self.facts.state.cancellation_from
+        if effective is not None and charge.period_start >= effective:
+            return "cancellation"
+        term = self.facts.after_term(charge, recorded.event.source)
+        if term is None or charge.charge_id not in self.facts.unsupported:
+            return None
+        chosen = self.handling.get(term.package_id)
+        carried = {"package": "renew_annual"}.get(charge.kind, "convert_to_monthly")
+        assumed = chosen is not None and chosen.assumed and chosen.option == carried
+        return None if assumed else "charge-basis"
+
+    def _differs(self, recorded: Recorded, rule_id: str, what: str, charge_id: str | None = None) -> None:
+        amount_fen = 0
+        if charge_id is not None:
+            amount_fen = self.facts.state.books.charges[charge_id].standing_fen
+        self.differences.append(
+            Difference(self.facts.day(recorded), what, self.facts.world.names(recorded), rule_id, amount_fen)
+        )
+
+    # -- the calendar
+
+    def run(self) -> None:
+        """Walk from the first event to the last day."""
+        kept = self.kept()
+        if not kept:
+            return
+        region = self.facts.state.region or self.facts.world.region
+        fees = [(r, d) for r, d in self.facts.of(ev.LateFeeAssessed)]
+        first = min(self.facts.day(r) for r in kept)
+        queue = iter(kept)
+        waiting = next(queue, None)
+        for day in days(first, self.until):
+            for data in self._due(day):
+                self._step(self._event(day, data, region))
+            ends = start_of(day + ONE_DAY, region)
+            while waiting is not None and waiting.event.time < ends:
+                self._step(waiting)
+                waiting = next(queue, None)
+            for recorded, fee in fees:
+                if self.facts.day(recorded) == day:
+                    self._levy(recorded, fee)
+
+    def _step(self, recorded: Recorded) -> None:
+        fold.step(self.state, recorded)
+        self.lawful.append(recorded)
+        data = recorded.event.data
+        if isinstance(data, ev.ServiceSuspended):
+            self._suspended_on = day_of(recorded.event.time, recorded.event.region)
+
+    def _due(self, day: date) -> Iterator[Payload]:
+        """Return what a day makes due; of what burdens the customer only what the operator did by then."""
+        yield from cancellation_due(self.state, day)
+        for due in expiry_due(self.state, day, self.handling, self.prices):
+            if isinstance(due, Missing):
+                self.undetermined.append(f"{due.on}: {due.what} is not on record")
+            else:
+                yield due
+        yield from self._after_expiry()
+        yield from restoration_due(self.state, day)
+        if self._did(ev.ServiceSuspended, day):
+            yield from arrears_suspension_due(self.state, day)
+        if self._did(ev.ServiceTerminated, day):
+            yield from termination_due(self.state, day, self._suspended_on)
+
+    def _after_expiry(self) -> Iterator[Payload]:
+        """Bring a service back that stopped at its term's end, once the customer has acted."""
+        if self.state.status != "suspended" or self.state.suspension_reason != "expiry":
+            return
+        package = self.state.packages.get(self.state.package_id or "")
+        if package is not None and package.expired_on is None:
+            yield ev.ServiceResumed(reason="customer_request")
+
+    def _did(self, kind: type[ev.ServiceSuspended | ev.ServiceTerminated], day: date) -> bool:
+        return any(d.reason == "arrears" and self.facts.day(r) <= day for r, d in self.facts.of(kind))
+
+    def _event(self, day: date, data: Payload, region: str) -> Recorded:
+        moment = datetime.combine(day, time(0, 5), tzinfo=zone_of(region))
+        event = Event(
+            id=f"lawful-{len(self.lawful) + 1}",
+            source=LAWFUL_SOURCE,
+            subject=self.facts.subject,
+            time=moment,
+            recordedtime=moment,
+            actor="system/policies",
+            channel="system",
+            region=region,
+            data=data,
+        )
+        return Recorded(event, 0)
+
+    # -- late fees
+
+    def _levy(self, recorded: Recorded, fee: ev.LateFeeAssessed) -> None:
+        """Levy what of a fee was lawful, on what was lawfully owed."""
+        standing_fen = self.facts.state.books.fees[fee.fee_id].standing_fen
+        allowed_fen = min(standing_fen, self._lawful_fee_fen(recorded, fee))
+        if allowed_fen:
+            self._step(
+                replace(recorded, event=replace(recorded.event, data=replace(fee, amount_fen=allowed_fen)))
+            )
+        if standing_fen > allowed_fen:
+            self.differences.append(
+                Difference(
+                    self.facts.day(recorded),
+                    f"late fee {fee.fee_id}: {allowed_fen} fen instead of {standing_fen}",
+                    self.facts.world.names(recorded),
+                    "late-fee",
+                    standing_fen - allowed_fen,
+                )
+            )
+
+    def _lawful_fee_fen(self, recorded: Recorded, fee: ev.LateFeeAssessed) -> int:
+        charge = self.state.books.charges.get(fee.charge_id)
+        if charge is None or self.state.terms is None:
+            return 0
+        suspended = self._suspended_on if self.state.suspension_reason == "arrears" else None
+        first = windows.late_fee_start(self.state.terms, charge.due_on, suspended)
+        rate_ppm = Measure(self.book, "late-fee").at(self.facts.day(recorded), "rate_ppm")
+        levied = {
+            day
+            for earlier in self.lawful
+            if isinstance(d := earlier.event.data, ev.LateFeeAssessed) and d.charge_id == fee.charge_id
+            for day in days(d.from_, d.to - ONE_DAY)
+        }
+        total = 0
+        for day in days(fee.from_, fee.to - ONE_DAY):
+            held = any(h.covers("late_fee", fee.charge_id) for h in holds_on(self.facts, day))
+            if first is None or day < first or day in levied or held:
+                continue
+            owed = {i.charge_id: i.unpaid_fen for i in figures(self.facts_books(), day).open_items}
+            total += min(fee.base_fen, owed.get(fee.charge_id, 0))
+        return late_fee_fen(total, rate_ppm, 1)
+
+    def facts_books(self) -> Any:
+        """Return the lawful books with every payment that is known, whenever it was posted."""
+        missing = {
+            r.event.id: r for r in self.kept_payments if all(r.event.id != s.event.id for s in self.lawful)
+        }
+        if not missing:
+            return self.state.books
+        state = fold.over(Account(self.state.account_id), [*self.lawful, *missing.values()])
+        return state.books
+
+    @property
+    def kept_payments(self) -> list[Recorded]:
+        """The payments and their reversals that the history knows."""
+        kinds = (ev.PaymentReceived, ev.PaymentReversed)
+        return [r for r in self.facts.history if isinstance(r.event.data, kinds)]
+
+    # -- what it comes to
+
+    def result(self) -> Lawful:
+        """Return the account as it should have been, with the sums and what would correct it."""
+        actual = self.facts.state
+        proposed = [
+            *self._reversals(actual.books.charges, "charge_id"),
+            *self._reversals(actual.books.fees, "fee_id"),
+        ]
+        before, after = figures(actual.books, self.until), figures(self.state.books, self.until)
+        refund_fen = max(0, after.credit_fen - before.credit_fen)
+        if refund_fen:
+            proposed.append(self._proposal("RefundPaid", {"amount_fen": refund_fen, "method": "as paid"}))
+        self._service_differences()
+        return Lawful(
+            account=self.state,
+            history=self.lawful,
+            differences=sorted(self.differences, key=lambda d: d.on),
+            undetermined=self.undetermined,
+            proposed=proposed,
+            to_reverse_fen=sum(p["data"]["amount_fen"] for p in proposed if p["type"] == "ChargeReversed"),
+            to_refund_fen=refund_fen,
+            assumed=self.assumed,
+        )
+
+    def _reversals(self, debts: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
+        lawful = self.state.books.charges if name == "charge_id" else self.state.books.fees
+        for debt_id, debt in debts.items():
+            stands_fen = lawful[debt_id].standing_fen if debt_id in lawful else 0
+            excess_fen = debt.standing_fen - stands_fen
+            if excess_fen > 0:
+                yield self._proposal(
+                    "ChargeReversed", {name: debt_id, "amount_fen": excess_fen, "reason": "no_basis"}
+                )
+
+    def _proposal(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+        return {"type": kind, "subject": self.facts.subject, "region": self.facts.state.region, "data": data}
+
+    def _service_differences(self) -> None:
+        """Name the suspensions, terminations, conversions and renewals that were not lawful as they happened."""
+        lawful = {(type(r.event.data), day_of(r.event.time, r.event.region)) for r in self.lawful}
+        kinds = {
+            ev.PackageConverted: "charge-basis",
+            ev.PackageRenewed: "charge-basis",
+            ev.ServiceSuspended: "suspension-window",
+            ev.ServiceTerminated: "termination-window",
+        }
+        for recorded in self.facts.history:
+            data = recorded.event.data
+            rule_id = kinds.get(type(data))
+            day = self.facts.day(recorded)
+            if rule_id is not None and day <= self.until and (type(data), day) not in lawful:
+                self._differs(recorded, rule_id, f"{recorded.event.type} would not have happened on {day}")
+
+
+def _of_the_customer(data: Payload) -> bool:
+    """Whether a service event follows the customer's or a court's wish, which no policy can derive."""
+    if isinstance(data, ev.ServiceSuspended):
+        return data.reason in ("customer_request", "fraud")
+    return isinstance(data, ev.ServiceTerminated) and data.reason == "identity_misuse"
+
+
+# -- a subject ----------------------------------------------------------------------------------------------
+
+
+def counterfactual(
+    subject: str,
+    histories: Mapping[str, list[Recorded]] | Mapping[str, Any],
+    *,
+    known_at: datetime,
+    position: int,
+    region: str,
+    until: date,
+    assume: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return both histories side by side for an account, or for a party over all its accounts.
+
+    Raises MalformedError where the subject is neither, or an assumption is none.
+    """
+    assumptions = check_assumptions(assume)
+    world = World(histories, known_at, position, region)
+    book = rulebook_of(world.book_events)
+    facts = world.facts(subject)
+    if isinstance(facts, AccountFacts):
+        accounts = [facts]
+    elif isinstance(facts, PartyFacts):
+        accounts = facts.accounts
+    else:
+        raise MalformedError(
+            "subject", "should be an account or a party: only they have money and a standing"
+        )
+    walked = [(a, lawful_account(a, until, assumptions, book)) for a in accounts]
+    actual_fen = sum(figures(_until(a, until).books, until).balance_fen for a in accounts)
+    lawful_fen = sum(figures(w.account.books, until).balance_fen for _, w in walked)
+    actual: dict[str, Any] = {"balance_fen": actual_fen}
+    lawful: dict[str, Any] = {"balance_fen": lawful_fen}
+    differences = [d for _, w in walked for d in w.differences]
+    proposed = [p for _, w in walked for p in w.proposed]
+    if isinstance(facts, PartyFacts):
+        actual["blacklisted"] = any(entry_standing(facts, until))
+        lawful["blacklisted"], more, corrections = _lawful_standing(facts, until, book)
+        differences += more
+        proposed += corrections
+    else:
+        actual["status"] = _until(facts, until).status
+        lawful["status"] = walked[0][1].account.status
+    return {
+        "subject": subject,
+        "until": until.isoformat(),
+        "known_at": known_at.isoformat(),
+        "position": position,
+        "rulebook_version": book.version,
+        "assumptions": {**assumptions, **{k: v for _, w in walked for k, v in w.assumed.items()}},
+        "actual": actual,
+        "lawful": lawful,
+        "days": [point for a, w in walked for point in _days(a, w, until)],
+        "differences": [
+            {
+                "on": d.on.isoformat(),
+                "what": d.what,
+                "event_ids": list(d.event_ids),
+                "rule_id": d.rule_id,
+                "amount_fen": d.amount_fen,
+            }
+            for d in sorted(differences, key=lambda d: d.on)
+        ],
+        "undetermined": [u for _, w in walked for u in w.undetermined],
+        "to_reverse_fen": sum(w.to_reverse_fen for _, w in walked),
+        "to_refund_fen": sum(w.to_refund_fen for _, w in walked),
+        "proposed_events": proposed,
+    }
+
+
+def _until(account: AccountFacts, until: date) -> Account:
+    """Return the account as it was at the end of a day."""
+    return fold.over(
+        Account(account.subject.partition("/")[2]), [r for r in account.history if account.day(r) <= until]
+    )
+
+
+def entry_standing(party: PartyFacts, until: date) -> Iterator[str]:
+    """Return the entries that stood at the end of a day."""
+    removed = {d.entry_id for r, d in party.of(pv.BlacklistEntryRemoved) if party.day(r) <= until}
+    for recorded, entry in party.of(pv.BlacklistEntryAdded):
+        if party.day(recorded) <= until and entry.entry_id not in removed:
+            yield entry.entry_id
+
+
+def _lawful_standing(
+    party: PartyFacts, until: date, book: Rulebook
+) -> tuple[bool, list[Difference], list[dict[str, Any]]]:
+    """Return whether the party would be on the blacklist, what differs, and what would correct it."""
+    standing = set(entry_standing(party, until))
+    listed, differences, corrections = False, [], []
+    for added, entry in party.of(pv.BlacklistEntryAdded):
+        if party.day(added) > until:
+            continue
+        fails, said = entry_basis(party, added, entry, Measure(book, "blacklist-basis"))
+        rule_id, reason = "blacklist-basis", "entered_in_error"
+        if not fails:
+            cleared = cleared_by(party, added, entry)
+            limit = Measure(book, "blacklist-removal")
+            overdue = cleared is not None and (
+                working_days_after(cleared[0], limit.at(cleared[0], "working_days")) <= until
+            )
+            if not overdue:
+                listed = listed or entry.entry_id in standing
+                continue
+            rule_id, reason, said = "blacklist-removal", "arrears_cleared", "the debt was cleared"
+        names = party.world.names(added)
+        differences.append(Difference(party.day(added), f"entry {entry.entry_id}: {said}", names, rule_id))
+        if entry.entry_id in standing:
+            corrections.append(
+                {
+                    "type": "BlacklistEntryRemoved",
+                    "subject": party.subject,
+                    "region": added.event.region,
+                    "data": {"entry_id": entry.entry_id, "reason": reason},
+                }
+            )
+    return listed, differences, corrections
+
+
+def _days(account: AccountFacts, lawful: Lawful, until: date) -> Iterator[dict[str, Any]]:
+    """Return the days on which the status or the balance changes, in what happened or should have."""
+    happened = in_order(account.history)
+    moments = {account.day(r) for r in happened} | {account.day(r) for r in lawful.history}
+    both = (iter(happened), iter(in_order(lawful.history)))
+    states = (Account(""), Account(""))
+    ahead = [next(events, None) for events in both]
+    last: tuple[Any, ...] | None = None
+    for day in sorted(d for d in moments if d <= until):
+        for index in (0, 1):
+            while (recorded := ahead[index]) is not None and account.day(recorded) <= day:
+                fold.step(states[index], recorded)
+                ahead[index] = next(both[index], None)
+        now = tuple((s.status, figures(s.books, day).balance_fen) for s in states)
+        if now != last:
+            last = now
+            yield {
+                "account": account.subject,
+                "on": day.isoformat(),
+                "actual": {"status": now[0][0], "balance_fen": now[0][1]},
+                "lawful": {"status": now[1][0], "balance_fen": now[1][1]},
+            }

@@ -1,0 +1,90 @@
+-- What a ledger's schema is now, for reading: the migrations make it, and tests/test_migrations.py holds the
+-- two equal. Runs with search_path = the ledger's own schema; who may use the schema is granted with its name.
+
+CREATE TABLE event (
+    position bigint PRIMARY KEY,
+    subject text NOT NULL,
+    version integer NOT NULL CHECK (version > 0),
+    type text NOT NULL,
+    source text NOT NULL,
+    id text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    appended_at timestamptz NOT NULL,
+    fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 32),
+    digest bytea NOT NULL CHECK (octet_length(digest) = 32),
+    state bytea NOT NULL,
+    CONSTRAINT event_version_once UNIQUE (subject, version),
+    CONSTRAINT event_id_once UNIQUE (source, id)
+);
+COMMENT ON TABLE event IS 'The log: what was stored once is never changed.';
+COMMENT ON COLUMN event.position IS 'Place in the ledger, from 1, without gaps, in commit order.';
+COMMENT ON COLUMN event.version IS 'Place in the stream, from 1, without gaps.';
+COMMENT ON COLUMN event.appended_at IS 'The ledger''s own clock: no import can set it.';
+COMMENT ON COLUMN event.fingerprint IS 'HMAC of the event as it arrived, in clear: tells a repeat from a clash.';
+COMMENT ON COLUMN event.digest IS 'SHA-256 of the digest before it in the stream and of state.';
+COMMENT ON COLUMN event.state IS 'The canonical CloudEvents bytes, personal data as ciphertext.';
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'events are never changed: % on %.% is refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege', HINT = 'A correction is a new event.';
+END $$;
+
+CREATE TRIGGER event_is_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON event
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE counter (
+    one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    position bigint NOT NULL DEFAULT 0,
+    recorded_at timestamptz NOT NULL DEFAULT 'epoch'
+) WITH (fillfactor = 10); -- one row, changed at every append: room for in-page updates
+INSERT INTO counter DEFAULT VALUES;
+COMMENT ON TABLE counter IS
+    'The last position given out, and the latest recorded time of a live command: taken in the appending'
+    ' transaction, so that positions have no gaps and commit in order.';
+
+CREATE TABLE stream_link (
+    subject text NOT NULL,
+    related text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    PRIMARY KEY (related, subject, occurred_at)
+);
+CREATE INDEX stream_link_subject ON stream_link (subject, occurred_at);
+COMMENT ON TABLE stream_link IS 'Which streams speak of which: a party''s accounts, cases and dealers.';
+
+CREATE TABLE receipt (
+    scope text NOT NULL,
+    key text NOT NULL,
+    request bytea NOT NULL,
+    response bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (scope, key)
+);
+COMMENT ON TABLE receipt IS 'The first answer to each command, written with its events: a retry gets it again.';
+
+CREATE TABLE party_key (
+    key_id text PRIMARY KEY,
+    owner text NOT NULL,
+    wrapped bytea,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    destroyed_at timestamptz,
+    CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
+);
+CREATE INDEX party_key_owner ON party_key (owner);
+CREATE FUNCTION only_destroy_keys() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.wrapped IS NOT NULL OR OLD.wrapped IS NULL THEN
+        RAISE EXCEPTION 'a key is destroyed or kept, never changed' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER party_key_is_destroyed_only BEFORE UPDATE ON party_key
+    FOR EACH ROW EXECUTE FUNCTION only_destroy_keys();
+COMMENT ON TABLE party_key IS 'Keys of personal data, one owner each, wrapped by the master key, never in clear.';
+
+GRANT SELECT, INSERT ON event, stream_link, receipt, party_key TO recount_app;
+GRANT SELECT, UPDATE ON counter TO recount_app;
+GRANT UPDATE (wrapped, destroyed_at) ON party_key TO recount_app;
+GRANT UPDATE (wrapped, destroyed_at) ON party_key TO recount_app; -- erasure destroys a key, and nothing else

@@ -1,0 +1,479 @@
+"""The facts a rule looks at: the streams around a subject as they were known, and what recurs in several rules.
+
+Everything here is derived from histories alone. Consent, verifications and notice outcomes count from their
+recorded time: what was recorded only after the conduct does not cure it.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+
+from domain.account import Account, Figures, figures
+from domain.account.money import Debt
+from domain.calendar import day_of
+from domain.case import Case
+from domain.dealer import Dealer
+from domain.events import account as ev
+from domain.events import party as pv
+from domain.events.envelope import Recorded, kind_of
+from domain.events.fields import Payload
+from domain.party import Party
+from domain.replay import effective_at, in_order
+from domain.rules.book import Rulebook
+from domain.streams import state_of
+
+P = TypeVar("P", bound=Payload)
+Reach = Literal["reached", "astray", "unknown"]
+
+ALL_OPTIONS = frozenset({"suspend", "convert_to_monthly", "renew_annual"})
+RECURRING = frozenset({"package", "monthly", "usage"})
+"""Kinds of charges that are for time; installation and equipment are not."""
+MONEY = (
+    ev.ChargePosted,
+    ev.LateFeeAssessed,
+    ev.ChargeReversed,
+    ev.PaymentReceived,
+    ev.PaymentAllocated,
+    ev.PaymentReversed,
+    ev.CreditGranted,
+    ev.DebtWrittenOff,
+    ev.RefundPaid,
+)
+"""What moves the sums owed."""
+CARRIES: Mapping[str, tuple[str, ...]] = {
+    "package": ("renew_annual",),
+    "monthly": ("convert_to_monthly",),
+    "usage": ("convert_to_monthly", "renew_annual"),
+}
+"""Which choices of the customer's carry a charge for time after an annual term."""
+
+
+class Facts:
+    """One stream as it was known, in the order of the world."""
+
+    def __init__(self, subject: str, history: Sequence[Recorded], world: "World") -> None:
+        self.subject = subject
+        self.history = history
+        self.world = world
+
+    def of(self, kind: type[P]) -> list[tuple[Recorded, P]]:
+        """Return the stream's events of a type."""
+        return self._by_type.get(kind, [])
+
+    @cached_property
+    def _by_type(self) -> dict[type[Payload], list[tuple[Recorded, Any]]]:
+        found: dict[type[Payload], list[tuple[Recorded, Any]]] = {}
+        for recorded in self.history:
+            data = recorded.event.data
+            found.setdefault(type(data), []).append((recorded, data))
+        return found
+
+    def day(self, recorded: Recorded) -> date:
+        """Return the day of an event where it happened."""
+        return day_of(recorded.event.time, recorded.event.region)
+
+    @property
+    def today(self) -> date:
+        """The day of the known-at instant."""
+        return self.world.today
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A year that was sold or renewed; `end` is exclusive, None where the history does not say it."""
+
+    package_id: str
+    start: date
+    end: date | None
+    began: Recorded
+    renewal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notice that was delivered, to whom as far as the history shows."""
+
+    attempt: ev.NoticeAttempted
+    attempted: Recorded
+    delivered: Recorded
+    reach: Reach
+
+
+class AccountFacts(Facts):
+    """An account as it was known."""
+
+    @cached_property
+    def state(self) -> Account:
+        """The account's state."""
+        state = state_of(self.subject, self.history)
+        assert isinstance(state, Account)
+        return state
+
+    def holder_at(self, moment: datetime) -> str | None:
+        """Return whose account it was at a moment, as far as the history says it."""
+        transfers = self.of(ev.AccountTransferred)
+        holders = [d.party_id for _, d in self.of(ev.AccountOpened)[:1]]
+        holders = holders or [d.from_party_id for _, d in transfers[:1]]
+        holders += [d.to_party_id for r, d in transfers if r.event.time <= moment]
+        return holders[-1] if holders else None
+
+    def party_at(self, moment: datetime) -> "PartyFacts | None":
+        """Return the facts of the party whose account it was at a moment."""
+        return self.world.parties.get(f"party/{self.holder_at(moment)}")
+
+    @cached_property
+    def terms(self) -> list[Term]:
+        """The annual terms sold and renewed, in their order."""
+        found = []
+        annual: set[str] = set()
+        for recorded in self.history:
+            data = recorded.event.data
+            if isinstance(data, ev.PackageSubscribed) and data.cycle == "annual":
+                annual.add(data.package_id)
+                found.append(Term(data.package_id, data.start, data.end, recorded, renewal=False))
+            elif isinstance(data, ev.PackageRenewed) and data.package_id in annual:
+                found.append(Term(data.package_id, data.start, data.end, recorded, renewal=True))
+        return found
+
+    def presented_by(self, package_id: str, moment: datetime) -> Recorded | None:
+        """Return the presentation of all three options that was on record at a moment."""
+        return next(
+            (
+                r
+                for r, d in self.of(ev.ExpiryOptionPresented)
+                if d.package_id == package_id
+                and set(d.options) >= ALL_OPTIONS
+                and r.event.recordedtime <= moment
+            ),
+            None,
+        )
+
+    def own_choice(
+        self, package_id: str, moment: datetime
+    ) -> tuple[Recorded, ev.ExpiryOptionSelected] | None:
+        """Return the customer's last choice among the options shown to them, on record at a moment."""
+        found = None
+        for recorded, data in self.of(ev.ExpiryOptionSelected):
+            if data.package_id == package_id and data.selected_by == "customer":
+                shown = self.presented_by(package_id, recorded.event.time)
+                if shown is not None and recorded.event.recordedtime <= moment:
+                    found = recorded, data
+        return found
+
+    # -- notices
+
+    @cached_property
+    def deliveries(self) -> list[Delivery]:
+        """Every delivered notice, with whom it reached."""
+        attempts: dict[str, tuple[Recorded, ev.NoticeAttempted]] = {}
+        found = []
+        for recorded in self.history:
+            data = recorded.event.data
+            if isinstance(data, ev.NoticeAttempted):
+                attempts[data.notice_id] = recorded, data
+            elif isinstance(data, ev.NoticeDelivered) and data.notice_id in attempts:
+                attempted, attempt = attempts[data.notice_id]
+                found.append(Delivery(attempt, attempted, recorded, self._reach(attempt, recorded)))
+        return found
+
+    def _reach(self, attempt: ev.NoticeAttempted, delivered: Recorded) -> Reach:
+        moment = delivered.event.time
+        party = self.party_at(moment)
+        if attempt.contact_point_id is None or party is None:
+            return "unknown"
+        return "reached" if party.reachable(attempt.contact_point_id, moment) else "astray"
+
+    # -- money
+
+    def debt(self, recorded: Recorded) -> Debt:
+        """Return what became of a posted charge or an assessed fee: a legacy system may use one id twice."""
+        return self._debts[recorded.event.source, recorded.event.id]
+
+    @cached_property
+    def _debts(self) -> dict[tuple[str, str], Debt]:
+        books = self.state.books
+        return {(d.source, d.event_id): d for d in (*books.charges.values(), *books.fees.values())}
+
+    def unpaid_on(self, charge_id: str, day: date) -> int:
+        """Return what of a charge was unpaid on a day, by value date and reversals as known now."""
+        paid_by = bisect_right(self._value_dates, day)  # between two payments nothing changes
+        found = self._unpaid.get(paid_by)
+        if found is None:
+            items = figures(self.state.books, day).open_items
+            found = self._unpaid[paid_by] = {i.charge_id: i.unpaid_fen for i in items}
+        return found.get(charge_id, 0)
+
+    @cached_property
+    def _unpaid(self) -> dict[int, dict[str, int]]:
+        return {}
+
+    @cached_property
+    def _value_dates(self) -> list[date]:
+        return sorted(d.value_date for _, d in self.of(ev.PaymentReceived))
+
+    def owed_at(self, moment: datetime, region: str) -> Figures:
+        """Return what was owed at a moment on the charges posted by then, as known now.
+
+        What is known to have been reversed does not count, whenever it was reversed.
+        """
+        found = self._owed.get(moment)
+        if found is None:
+            posted = {
+                d.charge_id if isinstance(d, ev.ChargePosted) else d.fee_id
+                for r in self._money
+                if r.event.time <= moment
+                and isinstance(d := r.event.data, ev.ChargePosted | ev.LateFeeAssessed)
+            }
+            taken = [r for r in self._money if self._counts(r, moment, posted)]
+            state = state_of(self.subject, taken)
+            assert isinstance(state, Account)
+            found = self._owed[moment] = figures(state.books, day_of(moment, region))
+        return found
+
+    @cached_property
+    def _owed(self) -> dict[datetime, Figures]:
+        return {}
+
+    @cached_property
+    def _money(self) -> list[Recorded]:
+        return [r for r in self.history if isinstance(r.event.data, MONEY)]
+
+    @staticmethod
+    def _counts(recorded: Recorded, moment: datetime, posted: set[str]) -> bool:
+        data = recorded.event.data
+        if isinstance(data, ev.ChargeReversed):
+            return (data.charge_id or data.fee_id) in posted
+        if isinstance(data, ev.PaymentReceived):
+            return effective_at(recorded) <= moment
+        return isinstance(data, ev.PaymentReversed) or recorded.event.time <= moment
+
+    @cached_property
+    def unsupported(self) -> dict[str, str]:
+        """Charges for time after an annual term that no choice or request of the customer carries, and why."""
+        found = {}
+        for recorded, data in self.of(ev.ChargePosted):
+            reason = self._unsupported(recorded, data)
+            if reason is not None:
+                found[data.charge_id] = reason
+        return found
+
+    def after_term(self, charge: ev.ChargePosted, source: str) -> Term | None:
+        """Return the sold year after whose end a charge's time lies, None where it was sold for itself."""
+        if charge.kind not in RECURRING:
+            return None
+        basis = self.world.event(charge.basis_event_id, source)
+        package_id = getattr(basis.event.data, "package_id", None) if basis is not None else None
+        if basis is not None and isinstance(basis.event.data, ev.PackageSubscribed):
+            sale = basis.event.data
+            if sale.end is None or charge.period_start < sale.end:
+                return None
+        elif package_id is None and any(
+            d.start <= charge.period_start and (d.end is None or charge.period_start < d.end)
+            for _, d in self.of(ev.PackageSubscribed)
+        ):
+            return None
+        ended = [
+            t
+            for t in self.terms
+            if not t.renewal
+            and t.end is not None
+            and t.end <= charge.period_start
+            and package_id in (None, t.package_id)
+        ]
+        return ended[-1] if ended else None
+
+    def _unsupported(self, recorded: Recorded, charge: ev.ChargePosted) -> str | None:
+        term = self.after_term(charge, recorded.event.source)
+        if term is None:
+            return None
+        moment = recorded.event.time
+        if self._requested(term, charge.period_start, moment):
+            return None
+        choice = self.own_choice(term.package_id, moment) or self._later_choice(term, moment)
+        if choice is None:
+            return "no choice of the customer's own was on record"
+        option = choice[1].option
+        return None if option in CARRIES[charge.kind] else f"the customer had chosen {option}"
+
+    def _requested(self, term: Term, day: date, moment: datetime) -> bool:
+        """Whether by a moment the customer had asked for a plan that runs on a day after the term."""
+        return any(
+            d.package_id == term.package_id
+            and d.requested_by == "customer"
+            and term.end is not None
+            and term.end <= d.effective_from <= day
+            and r.event.recordedtime <= moment
+            for r, d in self.of(ev.PlanChanged)
+        )
+
+    def _later_choice(self, term: Term, moment: datetime) -> tuple[Recorded, ev.ExpiryOptionSelected] | None:
+        """Return what the customer asked for after the term, which needs no presentation to be their request."""
+        found = None
+        for recorded, data in self.of(ev.ExpiryOptionSelected):
+            asked = data.package_id == term.package_id and data.selected_by == "customer"
+            after = term.end is not None and self.day(recorded) >= term.end
+            if asked and after and recorded.event.recordedtime <= moment:
+                found = recorded, data
+        return found
+
+
+class PartyFacts(Facts):
+    """A party as it was known."""
+
+    @property
+    def party_id(self) -> str:
+        """The party's id."""
+        return self.subject.partition("/")[2]
+
+    @cached_property
+    def state(self) -> Party:
+        """The party's state."""
+        state = state_of(self.subject, self.history)
+        assert isinstance(state, Party)
+        return state
+
+    @cached_property
+    def accounts(self) -> list[AccountFacts]:
+        """The accounts that are or were this party's."""
+        return [
+            account
+            for account in self.world.accounts.values()
+            if any(d.party_id == self.party_id for _, d in account.of(ev.AccountOpened))
+            or any(
+                self.party_id in (d.from_party_id, d.to_party_id)
+                for _, d in account.of(ev.AccountTransferred)
+            )
+        ]
+
+    def reachable(self, contact_point_id: str, moment: datetime) -> bool:
+        """Whether a contact point was the party's own and still reached them at a moment."""
+        found = False
+        for recorded in self.history:
+            data = recorded.event.data
+            if recorded.event.time > moment:
+                break
+            if isinstance(data, pv.ContactPointAdded) and data.contact_point_id == contact_point_id:
+                found = True
+            elif isinstance(data, pv.ContactPointInvalidated) and data.contact_point_id == contact_point_id:
+                found = False
+        return found
+
+    def verification(
+        self, registration_id: str, moment: datetime
+    ) -> tuple[Recorded, pv.IdentityVerified] | None:
+        """Return the last verification of a registration that was on record at a moment."""
+        found = None
+        for recorded, data in self.of(pv.IdentityVerified):
+            if data.registration_id == registration_id and recorded.event.recordedtime <= moment:
+                found = recorded, data
+        return found
+
+
+class DealerFacts(Facts):
+    """A dealer as it was known."""
+
+    @cached_property
+    def state(self) -> Dealer:
+        """The dealer's state."""
+        state = state_of(self.subject, self.history)
+        assert isinstance(state, Dealer)
+        return state
+
+
+class CaseFacts(Facts):
+    """A case as it was known."""
+
+    @cached_property
+    def state(self) -> Case:
+        """The case's state."""
+        state = state_of(self.subject, self.history)
+        assert isinstance(state, Case)
+        return state
+
+
+def across_streams(recorded: Recorded) -> tuple[datetime, datetime, str, int]:
+    """Return the key that orders events of several streams, in whatever order the streams were imported."""
+    event = recorded.event
+    return event.time, event.recordedtime, event.subject, recorded.version
+
+
+class World:
+    """The streams around a subject, as known at a moment and as the log stood at a position."""
+
+    def __init__(
+        self, histories: Mapping[str, Sequence[Recorded]], known_at: datetime, position: int, region: str
+    ) -> None:
+        self.known_at = known_at
+        self.today = day_of(known_at, region)
+        self.region = region
+        self.accounts: dict[str, AccountFacts] = {}
+        self.parties: dict[str, PartyFacts] = {}
+        self.dealers: dict[str, DealerFacts] = {}
+        self.cases: dict[str, CaseFacts] = {}
+        self.book_events: list[Recorded] = []
+        self._by_id: dict[str, list[Recorded]] = {}
+        for subject in sorted(histories):
+            history = in_order(
+                r
+                for r in histories[subject]
+                if r.position <= position and r.event.recordedtime <= known_at and effective_at(r) <= known_at
+            )
+            for recorded in history:
+                self._by_id.setdefault(recorded.event.id, []).append(recorded)
+            self._add(subject, history)
+
+    def _add(self, subject: str, history: Sequence[Recorded]) -> None:
+        match kind_of(subject):
+            case "account":
+                self.accounts[subject] = AccountFacts(subject, history, self)
+            case "party":
+                self.parties[subject] = PartyFacts(subject, history, self)
+            case "dealer":
+                self.dealers[subject] = DealerFacts(subject, history, self)
+            case "case":
+                self.cases[subject] = CaseFacts(subject, history, self)
+            case "rulebook":
+                self.book_events = sorted([*self.book_events, *history], key=across_streams)
+
+    def facts(self, subject: str) -> Facts:
+        """Return one subject's facts, empty where nothing is known of it."""
+        for group in (self.accounts, self.parties, self.dealers, self.cases):
+            found: Any = group.get(subject)
+            if found is not None:
+                return found  # type: ignore[no-any-return]
+        self._add(subject, [])
+        return self.facts(subject)
+
+    def event(self, reference: str | None, source: str) -> Recorded | None:
+        """Return the event a reference names: an id of the same source, or `source#id`."""
+        if reference is None:
+            return None
+        for recorded in self._by_id.get(reference, ()):
+            if recorded.event.source == source:
+                return recorded
+        other, _, event_id = reference.rpartition("#")
+        return next((r for r in self._by_id.get(event_id, ()) if r.event.source == other), None)
+
+    def name(self, recorded: Recorded) -> str:
+        """Return an event's id as evidence: with its source, where another source uses the same id."""
+        event = recorded.event
+        return event.id if len(self._by_id[event.id]) == 1 else f"{event.source}#{event.id}"
+
+    def names(self, *events: Recorded | None) -> tuple[str, ...]:
+        """Return events as evidence, without the absent ones."""
+        return tuple(self.name(r) for r in events if r is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a rule measures with: its parameters on the day of the conduct."""
+
+    book: Rulebook
+    rule_id: str
+
+    def at(self, day: date, name: str) -> Any:
+        """Return a parameter on a day."""
+        return self.book.parameter(self.rule_id, day, name)

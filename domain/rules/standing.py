@@ -1,0 +1,237 @@
+"""Rules on the blacklist: what an entry may rest on, when it has to go, and refusals that rest on it."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+from domain.calendar import day_of, start_of
+from domain.events import account as av
+from domain.events import party as ev
+from domain.events.envelope import Recorded
+from domain.rules.facts import AccountFacts, Measure, PartyFacts, across_streams
+from domain.rules.finding import Observation, Verdict
+from domain.rules.identity import months_after, unverified
+
+SATURDAY = 5
+YEARS_MAX = 100  # a published retention that is longer never ends
+
+
+def blacklist_basis(party: PartyFacts, measure: Measure) -> Iterator[Observation]:
+    """See that each entry rests on a debt that is owed and on a notice of it that reached the party."""
+    for added, entry in party.of(ev.BlacklistEntryAdded):
+        verdict, said, evidence, absent = _basis(party, added, entry, measure)
+        yield Observation(
+            verdict,
+            party.day(added),
+            f"{entry.entry_id}: {said}",
+            party.world.names(added, *evidence),
+            absent,
+        )
+
+
+def _basis(
+    party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded, measure: Measure
+) -> tuple[Verdict, str, list[Recorded], tuple[str, ...]]:
+    """Return whether an entry's basis holds, why, what shows it, and what is absent."""
+    account = party.world.accounts.get(f"account/{entry.basis_account_id}")
+    if account is None or not account.history:
+        return "breach", f"the account {entry.basis_account_id} is not on record", [], ("AccountOpened",)
+    wrong, absent = [], []
+    lawful_fen, void = _lawful_debt_fen(account, added.event.time)
+    if void:
+        wrong.append(void)
+    elif not lawful_fen:
+        wrong.append(f"no lawful debt was overdue ({_why_not(account)})")
+    purposes = measure.at(party.day(added), "purposes")
+    told = [
+        d
+        for d in account.deliveries
+        if d.attempt.purpose in purposes and d.delivered.event.recordedtime <= added.event.time
+    ]
+    reached = [d for d in told if d.reach == "reached"]
+    unknown = [d for d in told if d.reach == "unknown"]
+    if not reached and not unknown:
+        wrong.append(
+            "no notice of the arrears had reached the party" + (" (delivered elsewhere)" if told else "")
+        )
+        absent.append("NoticeDelivered")
+    shown = [d.delivered for d in (reached or unknown or told)]
+    if wrong:
+        return "breach", "; ".join(wrong), shown, tuple(absent)
+    if not reached:
+        said = "the history does not say which contact point the notice of the arrears went to"
+        return "undetermined", said, shown, ()
+    return "kept", f"{lawful_fen} fen were overdue and the party had been told", shown, ()
+
+
+def entry_basis(
+    party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded, measure: Measure
+) -> tuple[bool, str]:
+    """Return whether an entry's basis fails, and what is said of it."""
+    verdict, said, _, _ = _basis(party, added, entry, measure)
+    return verdict == "breach", said
+
+
+def _lawful_debt_fen(account: AccountFacts, moment: datetime) -> tuple[int, str]:
+    """Return the overdue principal that has a basis, in fen, or why the debt is void for the party."""
+    if unverified(account):
+        return 0, "the number was opened without a verified identity: its debt is void for the person named"
+    owed = account.owed_at(moment, account.state.region)
+    day = day_of(moment, account.state.region)
+    return sum(
+        i.unpaid_fen for i in owed.open_items if i.due_on < day and i.charge_id not in account.unsupported
+    ), ""
+
+
+def _why_not(account: AccountFacts) -> str:
+    reasons = dict.fromkeys(account.unsupported.values())
+    return "; ".join(reasons) if reasons else "nothing was unpaid past its deadline"
+
+
+def blacklist_removal(party: PartyFacts, measure: Measure) -> Iterator[Observation]:
+    """See that each entry went in time after its debt was cleared or found void."""
+    for added, entry in party.of(ev.BlacklistEntryAdded):
+        removed = _removed(party, added, entry)
+        cleared = cleared_by(party, added, entry)
+        if cleared is None:
+            yield _uncleared(party, added, entry, measure)
+            continue
+        cleared_on, by = cleared
+        deadline = working_days_after(cleared_on, measure.at(cleared_on, "working_days"))
+        said = f"{entry.entry_id}: the debt ended on {cleared_on}, the entry had to go by {deadline}"
+        evidence = party.world.names(added, by, removed)
+        if removed is not None and party.day(removed) <= deadline:
+            yield Observation("kept", cleared_on, said, evidence)
+        elif removed is None and party.today <= deadline:
+            yield Observation("undetermined", cleared_on, f"{said}; that day has not passed", evidence)
+        else:
+            absent = ("BlacklistEntryRemoved",) if removed is None else ()
+            when = f"it went only on {party.day(removed)}" if removed else "it still stands"
+            yield Observation("breach", cleared_on, f"{said}; {when}", evidence, absent)
+
+
+def cleared_by(
+    party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded
+) -> tuple[date, Recorded] | None:
+    """Return the day on which the entry's debt was cleared or found void, and the event that did it."""
+    account = party.world.accounts.get(f"account/{entry.basis_account_id}")
+    if account is None:
+        return None
+    steps = [r for r in account.history if isinstance(r.event.data, CLEARING)]
+    steps += [r for r, d in party.of(ev.IdentityMisuseConfirmed) if _concerns(account, d)]
+    steps.sort(key=lambda r: (_counts_at(r), *across_streams(r)))
+    before = [r for r in steps if _counts_at(r) <= added.event.time]
+    for recorded in [*before[-1:], *steps[len(before) :]]:
+        moment = max(added.event.time, _counts_at(recorded))
+        void = next((r for r in before if isinstance(r.event.data, ev.IdentityMisuseConfirmed)), None)
+        if void is not None or isinstance(recorded.event.data, ev.IdentityMisuseConfirmed):
+            return day_of(moment, added.event.region), void or recorded
+        owed = account.owed_at(moment, account.state.region)
+        if not owed.late_fee_fen and owed.past_due.arrears_since is None:
+            return day_of(moment, added.event.region), recorded
+    return None
+
+
+CLEARING = (av.PaymentReceived, av.ChargeReversed, av.DebtWrittenOff, av.CreditGranted)
+"""What may clear a debt."""
+
+
+def _counts_at(recorded: Recorded) -> datetime:
+    """Return the moment from which an event clears a debt: a payment from the start of its value date."""
+    event = recorded.event
+    if isinstance(event.data, av.PaymentReceived):
+        return start_of(event.data.value_date, event.region)
+    return event.time
+
+
+def _removed(party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded) -> Recorded | None:
+    """Return the removal of an entry, if there is one."""
+    return next(
+        (
+            r
+            for r, d in party.of(ev.BlacklistEntryRemoved)
+            if d.entry_id == entry.entry_id and r.event.time >= added.event.time
+        ),
+        None,
+    )
+
+
+def _uncleared(
+    party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded, measure: Measure
+) -> Observation:
+    """Return what is to be said of an entry whose debt has not been cleared."""
+    removed = _removed(party, added, entry)
+    evidence = party.world.names(added, removed)
+    day = party.day(added)
+    years = min(measure.at(day, "retention_years"), YEARS_MAX)
+    lapses_on = months_after(day, 12 * years)
+    stood_until = party.day(removed) if removed else party.today
+    if stood_until > lapses_on:
+        said = f"its debt has not been cleared, and it stood for more than {years} years, past {lapses_on}"
+        silent = f"{said}; the history does not say when the bad conduct ended"
+        return Observation("undetermined", day, f"{entry.entry_id}: {silent}", evidence)
+    said = "removed" if removed else "the debt it names has not been cleared"
+    return Observation("kept", day, f"{entry.entry_id}: {said}", evidence)
+
+
+def _concerns(account: AccountFacts, misuse: ev.IdentityMisuseConfirmed) -> bool:
+    return any(
+        n.number_id in misuse.numbers or n.registration_id in misuse.registration_ids
+        for n in account.state.numbers.values()
+    )
+
+
+def working_days_after(day: date, count: int) -> date:
+    """Return the day so many working days later: Monday to Friday, public holidays not known (assumed)."""
+    while count > 0:
+        day += timedelta(days=1)
+        if day.weekday() < SATURDAY:
+            count -= 1
+    return day
+
+
+def refusal_basis(party: PartyFacts, measure: Measure) -> Iterator[Observation]:
+    """See that no service was refused on an entry that should not have been there."""
+    basis = Measure(measure.book, "blacklist-basis")
+    removal = Measure(measure.book, "blacklist-removal")
+    for refused, data in party.of(ev.SignUpRefused):
+        day = party.day(refused)
+        if data.entry_id is None:
+            if "blacklist" in data.reason.lower():
+                yield Observation(
+                    "undetermined", day, f"refused on {day} ({data.reason}); on which entry is not on record",
+                    party.world.names(refused),
+                )  # fmt: skip
+            continue
+        entries = [(r, d) for r, d in party.of(ev.BlacklistEntryAdded) if d.entry_id == data.entry_id]
+        found = next((e for e in reversed(entries) if e[0].event.time <= refused.event.time), None)
+        found = found or next(iter(entries), None)
+        if found is None:
+            yield Observation(
+                "breach", day, f"refused on {day} on {data.entry_id}, which is not on record",
+                party.world.names(refused), ("BlacklistEntryAdded",),
+            )  # fmt: skip
+            continue
+        listed_on = party.day(found[0])
+        verdict, said, _, _ = _basis(party, *found, basis)
+        wrong = [said] if verdict == "breach" and measure.book.on("blacklist-basis", listed_on) else []
+        removed = _removed(party, *found)
+        if refused.event.time < found[0].event.time:
+            wrong.append(f"it was made only on {listed_on}")
+        elif removed is not None and removed.event.time <= refused.event.time:
+            wrong.append(f"it had been removed on {party.day(removed)}")
+        cleared = cleared_by(party, *found)
+        if cleared is not None:
+            deadline = working_days_after(cleared[0], removal.at(cleared[0], "working_days"))
+            if deadline < day and (removed is None or deadline < party.day(removed)):
+                wrong.append(f"it should have gone by {deadline}")
+        evidence = party.world.names(refused, found[0])
+        if wrong:
+            yield Observation(
+                "breach", day, f"refused on {day} on {data.entry_id}: {'; '.join(wrong)}", evidence
+            )
+        elif verdict == "undetermined":
+            yield Observation("undetermined", day, f"refused on {day} on {data.entry_id}: {said}", evidence)
+        else:
+            yield Observation(
+                "kept", day, f"refused on {day} on {data.entry_id}, which stood rightly", evidence
+            )

@@ -1,0 +1,60 @@
+"""The service as fixtures: on an empty database, and on the Harbin case; each also shared by those who only look."""
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from api.runtime import READ_MODELS, Runtime
+from projections.engine import catch_up
+from tests.conftest import HARBIN, import_file, opened_deployment
+from tests.http_service import Client, serving
+
+
+def bring_harbin(runtime: Runtime) -> None:
+    """Import the Harbin case and bring the read models up to it."""
+    tally, refusals = import_file(runtime.deployment, HARBIN)
+    assert tally.appended == tally.lines
+    assert refusals == []
+    catch_up(runtime.deployment, READ_MODELS, runtime.clock)
+
+
+@pytest.fixture
+def client(runtime: Runtime) -> Iterator[Client]:
+    """Return a client of a service on an empty database."""
+    with serving(runtime) as made:
+        yield made
+
+
+@pytest.fixture
+def harbin(runtime: Runtime) -> Iterator[Client]:
+    """Return a client of a service on the Harbin case, its read models up to date."""
+    bring_harbin(runtime)
+    with serving(runtime) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def seen_runtime(server: str) -> Iterator[Runtime]:
+    """Return a runtime on the Harbin case for tests that change nothing."""
+    name = f"recount_seen_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        opened = opened_deployment(make_conninfo(server, dbname=name))
+        try:
+            found = Runtime(opened)
+            bring_harbin(found)
+            yield found
+        finally:
+            opened.close()
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def seen(seen_runtime: Runtime) -> Iterator[Client]:
+    """Return a client of a service on the Harbin case, for tests that change nothing."""
+    with serving(seen_runtime) as made:
+        yield made

@@ -1,0 +1,120 @@
+"""The service really served: uvicorn on a loopback port, a real database, and a small client."""
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import uvicorn
+
+from api.app import build
+from api.runtime import Runtime
+
+PERSONAL = ("用户甲", "230100190001010000", "13000000000", "18600000001")
+"""The personal data in the Harbin case: it may stand in no answer."""
+REGION = "heilongjiang.harbin"
+_keys = itertools.count(1)
+
+
+class Client:
+    """Asks the service, and looks at every answer for personal data of the Harbin case."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self.http = httpx.Client(base_url=base_url, timeout=20)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self._seen(self.http.get(path, **options))
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self._seen(self.http.post(path, **options))
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._seen(self.http.request(method, path, **options))
+
+    def ask(
+        self,
+        path: str,
+        data: dict[str, Any],
+        *,
+        key: str | None = None,
+        if_match: str | None = None,
+        **envelope: Any,
+    ) -> httpx.Response:
+        """Ask a command, by default from the store and under a new key."""
+        headers = {"Idempotency-Key": key or f"test-{next(_keys)}"}
+        if if_match is not None:
+            headers["If-Match"] = if_match
+        body = {"actor": "staff/S-01", "channel": "store", **envelope, "data": data}
+        return self.post(f"/crm/{path}", json=body, headers=headers)
+
+    def register(self, party_id: str = "P-1", **options: Any) -> httpx.Response:
+        """Make a party known."""
+        data = {
+            "kind": "individual",
+            "id_type": "resident_id",
+            "id_hash": "0" * 64,
+            "name": "example",
+            "id_number": "example",
+            "address": "example",
+        }
+        return self.ask(f"parties/{party_id}", data, **{"region": REGION, **options})
+
+    def open_account(self, account_id: str = "A-1", party_id: str = "P-1", **options: Any) -> httpx.Response:
+        """Open an account."""
+        terms = {
+            "payment_deadline_days": 10,
+            "late_fee_start": "after_due",
+            "restore_hours": 24,
+            "suspend_after_days": 30,
+            "terminate_after_days": 90,
+        }
+        data = {"party_id": party_id, "line_of_business": "mobile", "contract_terms": terms}
+        return self.ask(f"accounts/{account_id}", data, **{"region": REGION, **options})
+
+    @staticmethod
+    def _seen(response: httpx.Response) -> httpx.Response:
+        for secret in PERSONAL:
+            assert secret not in response.text
+            assert secret not in str(response.headers)
+        return response
+
+
+@contextlib.contextmanager
+def serving(runtime: Runtime) -> Iterator[Client]:
+    """Serve a runtime until the block ends."""
+    app = build(runtime)
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        client = Client(f"http://127.0.0.1:{port}")
+        with client.http:
+            yield client
+    finally:
+        app.state.stopping.set()
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Check that an answer is a problem of this status and code, and return it."""
+    assert (response.status_code, response.json().get("code")) == (status, code), response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    found: dict[str, Any] = response.json()
+    assert found["status"] == status
+    assert found["type"] == f"urn:recount:problem:{code}"
+    assert found["request_id"] == response.headers["x-request-id"]
+    assert found["title"]
+    assert found["detail"]
+    return found
