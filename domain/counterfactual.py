@@ -131,6 +131,8 @@ class _Walk:
         found = []
         for recorded in self.facts.history:
             data = recorded.event.data
+            if self.facts.day(recorded) > self.until:
+                continue
             if isinstance(data, ev.ChargePosted):
                 rule_id = self._falls(recorded, data)
                 if rule_id is not None:
@@ -309,7 +311,8 @@ class _Walk:
             *self._reversals(actual.books.charges, "charge_id"),
             *self._reversals(actual.books.fees, "fee_id"),
         ]
-        before, after = figures(actual.books, self.until), figures(self.state.books, self.until)
+        before = figures(until_day(self.facts, self.until).books, self.until)
+        after = figures(self.state.books, self.until)
         refund_fen = max(0, after.credit_fen - before.credit_fen)
         if refund_fen:
             proposed.append(self._proposal("RefundPaid", {"amount_fen": refund_fen, "method": "as paid"}))
@@ -328,6 +331,8 @@ class _Walk:
     def _reversals(self, debts: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
         lawful = self.state.books.charges if name == "charge_id" else self.state.books.fees
         for debt_id, debt in debts.items():
+            if debt.posted_at is None or day_of(debt.posted_at, self.facts.state.region) > self.until:
+                continue  # what came later is not looked at
             stands_fen = lawful[debt_id].standing_fen if debt_id in lawful else 0
             excess_fen = debt.standing_fen - stands_fen
             if excess_fen > 0:
@@ -392,7 +397,7 @@ def counterfactual(
             "subject", "should be an account or a party: only they have money and a standing"
         )
     walked = [(a, lawful_account(a, until, assumptions, book)) for a in accounts]
-    actual_fen = sum(figures(_until(a, until).books, until).balance_fen for a in accounts)
+    actual_fen = sum(figures(until_day(a, until).books, until).balance_fen for a in accounts)
     lawful_fen = sum(figures(w.account.books, until).balance_fen for _, w in walked)
     actual: dict[str, Any] = {"balance_fen": actual_fen}
     lawful: dict[str, Any] = {"balance_fen": lawful_fen}
@@ -404,7 +409,7 @@ def counterfactual(
         differences += more
         proposed += corrections
     else:
-        actual["status"] = _until(facts, until).status
+        actual["status"] = until_day(facts, until).status
         lawful["status"] = walked[0][1].account.status
     return {
         "subject": subject,
@@ -433,7 +438,7 @@ def counterfactual(
     }
 
 
-def _until(account: AccountFacts, until: date) -> Account:
+def until_day(account: AccountFacts, until: date) -> Account:
     """Return the account as it was at the end of a day."""
     return fold.over(
         Account(account.subject.partition("/")[2]), [r for r in account.history if account.day(r) <= until]
