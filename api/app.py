@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api import billing, crm, feeds, health, investigations, problems
+from api import billing, crm, feeds, health, investigations, problems, reference
 from api.billing.reading import standing_of
 from api.metrics import Metrics
 from api.requests import Bounds, RequestContext
@@ -42,6 +42,8 @@ def build(runtime: Runtime) -> FastAPI:
         version="0.1.0",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     metrics = Metrics(runtime.deployment)
     app.state.runtime, app.state.metrics = runtime, metrics
@@ -49,6 +51,7 @@ def build(runtime: Runtime) -> FastAPI:
     app.state.positions, app.state.standings = Shared(last_position), Shared(standing_of)
     for router in (crm.router(), billing.router, investigations.router, feeds.router, health.router):
         app.include_router(router)
+    reference.install(app)
     problems.install(app)
     app.add_middleware(Bounds)
     app.add_middleware(RequestContext, metrics=metrics)  # the last added is the outermost

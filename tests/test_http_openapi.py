@@ -91,3 +91,26 @@ def test_the_edge_and_the_domain_share_no_code():
     """A code means one thing, and every kind of refusal has a status."""
     assert not set(CODES) & {str(code) for code in Code}
     assert {code.kind for code in Code} == set(STATUS_OF_KIND)
+
+
+def test_the_page_of_the_addresses_loads_nothing_from_elsewhere():
+    """Every address stands in it with its example, on a machine without internet too."""
+    from api.reference import render
+
+    document = {
+        "info": {"title": "T", "version": "1", "description": "<d>"},
+        "paths": {
+            "/a/{id}": {
+                "post": {
+                    "tags": ["crm"], "summary": "Do <it>",
+                    "parameters": [{"name": "id", "in": "path", "required": True}],
+                    "requestBody": {"content": {"application/json": {"example": {"x": "</pre>"}}}},
+                    "responses": {"201": {"description": "done"}},
+                }
+            }
+        },
+    }  # fmt: skip
+    page = render(document)
+    assert "http" not in page
+    assert "Do &lt;it&gt;" in page
+    assert "&lt;/pre&gt;" in page

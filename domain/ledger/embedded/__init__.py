@@ -241,7 +241,7 @@ class _Teller:
         if news.status == Status.CREATING:
             self._once(news.status, "creating the database (first start)…")
         elif news.status == Status.STARTING and time.monotonic() - self._since > SLOW_START_S:
-            self._once(news.status, "waiting for the database (it was not shut down, and recovers)…")
+            self._once(news.status, "waiting for the database…")
 
     def _once(self, status: Status, line: str) -> None:
         if status not in self._told:
