@@ -1,9 +1,4 @@
-"""What should have happened: the exogenous kept, the endogenous derived anew by the policies of a real day.
-
-Prices, periods and due dates are facts of the contract, reused from the history and never invented. What the
-operator might have levied or done but did not is not added: a counterfactual is never worse for the customer
-than what happened. Assumptions are explicit, and the answer names each.
-"""
+"""One account's calendar, walked day by day: what is kept of its history, and what the policies derive anew."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,14 +6,13 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from domain.account import Account, figures, late_fee_fen
+from domain.account.money import Books
 from domain.account.state import fold
 from domain.calendar import day_of, start_of, zone_of
 from domain.events import account as ev
-from domain.events import party as pv
 from domain.events.envelope import Event, Recorded
-from domain.events.fields import MalformedError, Payload
+from domain.events.fields import Payload
 from domain.policies import (
-    DEFAULT_OPTION,
     Handling,
     Missing,
     Prices,
@@ -29,16 +23,12 @@ from domain.policies import (
     restoration_due,
     termination_due,
 )
-from domain.replay import in_order
 from domain.rules import windows
 from domain.rules.arrears import holds_on
-from domain.rules.book import Rulebook, rulebook_of
-from domain.rules.facts import AccountFacts, Measure, PartyFacts, World
+from domain.rules.book import Rulebook
+from domain.rules.facts import AccountFacts, Measure
 from domain.rules.identity import unverified
-from domain.rules.standing import cleared_by, entry_basis, working_days_after
 
-OPTIONS = ("suspend", "convert_to_monthly", "renew_annual")
-ASSUMABLE = ("expiry_option",)
 LAWFUL_SOURCE = "urn:recount:counterfactual"
 ONE_DAY = timedelta(days=1)
 
@@ -66,19 +56,6 @@ class Lawful:
     to_reverse_fen: int
     to_refund_fen: int
     assumed: dict[str, str] = field(default_factory=dict)
-
-
-def check_assumptions(given: Mapping[str, str]) -> dict[str, str]:
-    """Return assumptions with the defaults filled in; raises MalformedError that names the one that is wrong."""
-    for name, value in given.items():
-        if name not in ASSUMABLE:
-            raise MalformedError(f"assume {name}", f"can't be assumed: only {', '.join(ASSUMABLE)} can")
-        if value not in OPTIONS:
-            raise MalformedError(f"assume {name}", f"should be one of {', '.join(OPTIONS)}")
-    return {"expiry_option": DEFAULT_OPTION, **given}
-
-
-# -- one account --------------------------------------------------------------------------------------------
 
 
 def lawful_account(account: AccountFacts, until: date, assume: Mapping[str, str], book: Rulebook) -> Lawful:
@@ -277,19 +254,19 @@ class _Walk:
             if isinstance(d := earlier.event.data, ev.LateFeeAssessed) and d.charge_id == fee.charge_id
             for day in days(d.from_, d.to - ONE_DAY)
         }
-        total = 0
+        total, books = 0, self._known_books()
         for day in days(fee.from_, fee.to - ONE_DAY):
             held = any(h.covers("late_fee", fee.charge_id) for h in holds_on(self.facts, day))
             if first is None or day < first or day in levied or held:
                 continue
-            owed = {i.charge_id: i.unpaid_fen for i in figures(self.facts_books(), day).open_items}
+            owed = {i.charge_id: i.unpaid_fen for i in figures(books, day).open_items}
             total += min(fee.base_fen, owed.get(fee.charge_id, 0))
         return late_fee_fen(total, rate_ppm, 1)
 
-    def facts_books(self) -> Any:
+    def _known_books(self) -> Books:
         """Return the lawful books with every payment that is known, whenever it was posted."""
         missing = {
-            r.event.id: r for r in self.kept_payments if all(r.event.id != s.event.id for s in self.lawful)
+            r.event.id: r for r in self._payments if all(r.event.id != s.event.id for s in self.lawful)
         }
         if not missing:
             return self.state.books
@@ -297,7 +274,7 @@ class _Walk:
         return state.books
 
     @property
-    def kept_payments(self) -> list[Recorded]:
+    def _payments(self) -> list[Recorded]:
         """The payments and their reversals that the history knows."""
         kinds = (ev.PaymentReceived, ev.PaymentReversed)
         return [r for r in self.facts.history if isinstance(r.event.data, kinds)]
@@ -367,146 +344,8 @@ def _of_the_customer(data: Payload) -> bool:
     return isinstance(data, ev.ServiceTerminated) and data.reason == "identity_misuse"
 
 
-# -- a subject ----------------------------------------------------------------------------------------------
-
-
-def counterfactual(
-    subject: str,
-    histories: Mapping[str, list[Recorded]] | Mapping[str, Any],
-    *,
-    known_at: datetime,
-    position: int,
-    region: str,
-    until: date,
-    assume: Mapping[str, str],
-) -> dict[str, Any]:
-    """Return both histories side by side for an account, or for a party over all its accounts.
-
-    Raises MalformedError where the subject is neither, or an assumption is none.
-    """
-    assumptions = check_assumptions(assume)
-    world = World(histories, known_at, position, region)
-    book = rulebook_of(world.book_events)
-    facts = world.facts(subject)
-    if isinstance(facts, AccountFacts):
-        accounts = [facts]
-    elif isinstance(facts, PartyFacts):
-        accounts = facts.accounts
-    else:
-        raise MalformedError(
-            "subject", "should be an account or a party: only they have money and a standing"
-        )
-    walked = [(a, lawful_account(a, until, assumptions, book)) for a in accounts]
-    actual_fen = sum(figures(until_day(a, until).books, until).balance_fen for a in accounts)
-    lawful_fen = sum(figures(w.account.books, until).balance_fen for _, w in walked)
-    actual: dict[str, Any] = {"balance_fen": actual_fen}
-    lawful: dict[str, Any] = {"balance_fen": lawful_fen}
-    differences = [d for _, w in walked for d in w.differences]
-    proposed = [p for _, w in walked for p in w.proposed]
-    if isinstance(facts, PartyFacts):
-        actual["blacklisted"] = any(entry_standing(facts, until))
-        lawful["blacklisted"], more, corrections = _lawful_standing(facts, until, book)
-        differences += more
-        proposed += corrections
-    else:
-        actual["status"] = until_day(facts, until).status
-        lawful["status"] = walked[0][1].account.status
-    return {
-        "subject": subject,
-        "until": until.isoformat(),
-        "known_at": known_at.isoformat(),
-        "position": position,
-        "rulebook_version": book.version,
-        "assumptions": {**assumptions, **{k: v for _, w in walked for k, v in w.assumed.items()}},
-        "actual": actual,
-        "lawful": lawful,
-        "days": [point for a, w in walked for point in _days(a, w, until)],
-        "differences": [
-            {
-                "on": d.on.isoformat(),
-                "what": d.what,
-                "event_ids": list(d.event_ids),
-                "rule_id": d.rule_id,
-                "amount_fen": d.amount_fen,
-            }
-            for d in sorted(differences, key=lambda d: d.on)
-        ],
-        "undetermined": [u for _, w in walked for u in w.undetermined],
-        "to_reverse_fen": sum(w.to_reverse_fen for _, w in walked),
-        "to_refund_fen": sum(w.to_refund_fen for _, w in walked),
-        "proposed_events": proposed,
-    }
-
-
 def until_day(account: AccountFacts, until: date) -> Account:
     """Return the account as it was at the end of a day."""
     return fold.over(
         Account(account.subject.partition("/")[2]), [r for r in account.history if account.day(r) <= until]
     )
-
-
-def entry_standing(party: PartyFacts, until: date) -> Iterator[str]:
-    """Return the entries that stood at the end of a day."""
-    removed = {d.entry_id for r, d in party.of(pv.BlacklistEntryRemoved) if party.day(r) <= until}
-    for recorded, entry in party.of(pv.BlacklistEntryAdded):
-        if party.day(recorded) <= until and entry.entry_id not in removed:
-            yield entry.entry_id
-
-
-def _lawful_standing(
-    party: PartyFacts, until: date, book: Rulebook
-) -> tuple[bool, list[Difference], list[dict[str, Any]]]:
-    """Return whether the party would be on the blacklist, what differs, and what would correct it."""
-    standing = set(entry_standing(party, until))
-    listed, differences, corrections = False, [], []
-    for added, entry in party.of(pv.BlacklistEntryAdded):
-        if party.day(added) > until:
-            continue
-        fails, said = entry_basis(party, added, entry, Measure(book, "blacklist-basis"))
-        rule_id, reason = "blacklist-basis", "entered_in_error"
-        if not fails:
-            cleared = cleared_by(party, added, entry)
-            limit = Measure(book, "blacklist-removal")
-            overdue = cleared is not None and (
-                working_days_after(cleared[0], limit.at(cleared[0], "working_days")) <= until
-            )
-            if not overdue:
-                listed = listed or entry.entry_id in standing
-                continue
-            rule_id, reason, said = "blacklist-removal", "arrears_cleared", "the debt was cleared"
-        names = party.world.names(added)
-        differences.append(Difference(party.day(added), f"entry {entry.entry_id}: {said}", names, rule_id))
-        if entry.entry_id in standing:
-            corrections.append(
-                {
-                    "type": "BlacklistEntryRemoved",
-                    "subject": party.subject,
-                    "region": added.event.region,
-                    "data": {"entry_id": entry.entry_id, "reason": reason},
-                }
-            )
-    return listed, differences, corrections
-
-
-def _days(account: AccountFacts, lawful: Lawful, until: date) -> Iterator[dict[str, Any]]:
-    """Return the days on which the status or the balance changes, in what happened or should have."""
-    happened = in_order(account.history)
-    moments = {account.day(r) for r in happened} | {account.day(r) for r in lawful.history}
-    both = (iter(happened), iter(in_order(lawful.history)))
-    states = (Account(""), Account(""))
-    ahead = [next(events, None) for events in both]
-    last: tuple[Any, ...] | None = None
-    for day in sorted(d for d in moments if d <= until):
-        for index in (0, 1):
-            while (recorded := ahead[index]) is not None and account.day(recorded) <= day:
-                fold.step(states[index], recorded)
-                ahead[index] = next(both[index], None)
-        now = tuple((s.status, figures(s.books, day).balance_fen) for s in states)
-        if now != last:
-            last = now
-            yield {
-                "account": account.subject,
-                "on": day.isoformat(),
-                "actual": {"status": now[0][0], "balance_fen": now[0][1]},
-                "lawful": {"status": now[1][0], "balance_fen": now[1][1]},
-            }

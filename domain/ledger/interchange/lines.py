@@ -1,0 +1,127 @@
+"""What a line of the interchange format is: how it is read, and what makes it a bad one."""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+import orjson
+
+from domain.calendar import CLOCK_SKEW
+from domain.events.envelope import Event, parse_event
+from domain.events.fields import MalformedError
+from domain.ledger.codec import canonical, upcast
+from domain.ledger.sealing import as_arrived, has_clear_data, has_sealed_data
+
+LINE_MAX_BYTES = (
+    1_048_576  # a hundred times the longest honest event; a file without line ends stays harmless
+)
+SEAL_ATTRIBUTES = ("streamversion", "digest", "fingerprint")
+"""What a sealed export adds to each event: its version, its chained digest, its keyed fingerprint."""
+KEY_TYPE = "recount.PartyKey"
+DEPLOYMENT_TYPE = "recount.Deployment"
+
+
+class Refusal(NamedTuple):
+    """A line that did not land, and why."""
+
+    line: int
+    field: str
+    reason: str
+    text: bytes
+
+
+class Seal(NamedTuple):
+    """What a sealed line says of itself."""
+
+    version: int
+    digest: bytes
+    fingerprint: bytes
+
+
+class Arrival(NamedTuple):
+    """A line that has the form of an event."""
+
+    line: int
+    text: bytes
+    event: Event
+    seal: Seal | None
+    body: bytes
+    """Of a sealed line the bytes that were stored elsewhere, and will be stored here; of a plain one the bytes
+    over which its fingerprint is taken."""
+
+
+def lines_of(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """Return a file's lines by number from 1, without their ends; None for one that is too long."""
+    number = 0
+    while True:
+        line = source.readline(LINE_MAX_BYTES + 2)
+        if not line:
+            return
+        number += 1
+        if len(line) > LINE_MAX_BYTES and not line.endswith(b"\n"):
+            while line and not line.endswith(b"\n"):
+                line = source.readline(LINE_MAX_BYTES)
+            yield number, None
+            continue
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        yield number, line.rstrip(b"\r\n")
+
+
+def read_object(line: bytes | None) -> dict[str, Any]:
+    """Return a line's JSON object; raises MalformedError that says what is wrong with the line."""
+    if line is None:
+        raise MalformedError("(line)", f"should be at most {LINE_MAX_BYTES} bytes long")
+    if not line.strip():
+        raise MalformedError("(line)", "is empty: should be one JSON object")
+    try:
+        raw = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as wrong:
+            raise MalformedError("(line)", f"is not UTF-8 (byte {wrong.start + 1})") from None
+        raise MalformedError("(line)", f"is not JSON (column {error.colno}): {error.msg}") from None
+    if not isinstance(raw, dict):
+        raise MalformedError("(line)", "should be a JSON object")
+    return raw
+
+
+def read_arrival(number: int, line: bytes, raw: dict[str, Any]) -> Arrival:
+    """Return the event a line holds; raises MalformedError that names the field."""
+    seal = _seal_of(raw)
+    body = {k: v for k, v in raw.items() if k not in SEAL_ATTRIBUTES} if seal else raw
+    event = parse_event(upcast(body))
+    if event.time > event.recordedtime + CLOCK_SKEW:
+        raise MalformedError("time", "should not be later than recordedtime")
+    if seal is None:
+        if has_sealed_data(event):
+            raise MalformedError("data", "holds sealed personal data without the seal of its export")
+        return Arrival(number, line, event, None, as_arrived(raw))
+    if has_clear_data(event):
+        raise MalformedError("data", "holds personal data in clear under the seal of an export")
+    state = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    if body["dataversion"] == event.data.VERSION and state != canonical(event):
+        raise MalformedError("(line)", "is not written as it was stored: a sealed export is taken as it is")
+    return Arrival(number, line, event, seal, state)
+
+
+def _seal_of(raw: dict[str, Any]) -> Seal | None:
+    given = [name for name in SEAL_ATTRIBUTES if name in raw]
+    if not given:
+        return None
+    if len(given) != len(SEAL_ATTRIBUTES):
+        missing = next(name for name in SEAL_ATTRIBUTES if name not in raw)
+        raise MalformedError(missing, f"is missing beside {given[0]}")
+    if type(raw["streamversion"]) is not int or raw["streamversion"] < 1:
+        raise MalformedError("streamversion", "should be a version from 1 on")
+    return Seal(raw["streamversion"], _hex32(raw, "digest"), _hex32(raw, "fingerprint"))
+
+
+def _hex32(raw: dict[str, Any], name: str) -> bytes:
+    try:
+        value = bytes.fromhex(raw[name])
+    except (TypeError, ValueError):
+        value = b""
+    if len(value) != 32:
+        raise MalformedError(name, "should be 32 bytes in hex")
+    return value
