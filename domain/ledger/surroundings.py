@@ -62,6 +62,8 @@ def around(ledger: Ledger, subject: str) -> set[str]:
         case "account":
             found |= {s for s in _related(ledger, {subject}) if kind_of(s) in ("party", "case")}
             found |= set(_linked(ledger, subject, "case")) | set(_linked(ledger, subject, "party"))
+            merged = _related(ledger, _of_kind(found, "party"))  # one person, whatever they are called
+            found |= {s for s in merged if kind_of(s) == "party"}
         case "dealer":
             found |= set(_linked(ledger, subject, "party")) | set(_linked(ledger, subject, "case"))
             found |= {

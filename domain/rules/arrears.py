@@ -39,6 +39,9 @@ def late_fee(account: AccountFacts, measure: Measure) -> Iterator[Observation]:
                 (),
                 excess_fen,
             )
+        elif standing_fen and account.state.terms is None:
+            said = f"late fee on {fee.charge_id}: from when the contract lets it run is not on record"
+            yield Observation("undetermined", account.day(assessed), said, evidence, ("AccountOpened",))
         else:
             what = "stands" if standing_fen else "was taken back"
             yield Observation("kept", account.day(assessed), f"late fee on {fee.charge_id} {what}", evidence)

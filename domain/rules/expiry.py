@@ -155,6 +155,9 @@ def charge_basis(account: AccountFacts, _measure: Measure) -> Iterator[Observati
     for posted, charge in account.of(ev.ChargePosted):
         term = account.after_term(charge, posted.event.source)
         if term is None:
+            if account.carries_on_without_end(charge, posted.event.source):
+                said = f"{charge.charge_id}: until when the year ran that it carries on is not on record"
+                yield Observation("undetermined", account.day(posted), said, _ids(account, posted))
             continue
         reason = account.unsupported.get(charge.charge_id)
         standing_fen = account.debt(posted).standing_fen

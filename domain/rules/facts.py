@@ -184,9 +184,22 @@ class AccountFacts(Facts):
         party = self.party_at(moment)
         if attempt.contact_point_id is None or party is None:
             return "unknown"
-        return "reached" if party.reachable(attempt.contact_point_id, moment) else "astray"
+        person = self.world.person(party.party_id)
+        reached = any(p.reachable(attempt.contact_point_id, moment) for p in person)
+        return "reached" if reached else "astray"
 
     # -- money
+
+    def debtor_at(self, charge_id: str, moment: datetime) -> str | None:
+        """Return whose debt a charge was at a moment: its holder's, until a transfer took it along."""
+        posted = next((r for r, d in self.of(ev.ChargePosted) if d.charge_id == charge_id), None)
+        if posted is None:
+            return None
+        debtor = self.holder_at(posted.event.time)
+        for recorded, data in self.of(ev.AccountTransferred):
+            if data.debt_stays_with == "to" and posted.event.time < recorded.event.time <= moment:
+                debtor = data.to_party_id
+        return debtor
 
     def debt(self, recorded: Recorded) -> Debt:
         """Return what became of a posted charge or an assessed fee: a legacy system may use one id twice."""
@@ -284,6 +297,14 @@ class AccountFacts(Facts):
             and package_id in (None, t.package_id)
         ]
         return ended[-1] if ended else None
+
+    def carries_on_without_end(self, charge: ev.ChargePosted, source: str) -> bool:
+        """Whether a charge rests on what carried on a sold year of which no end is on record."""
+        basis = self.world.event(charge.basis_event_id, source)
+        if basis is None or not isinstance(basis.event.data, ev.PackageConverted | ev.PackageRenewed):
+            return False
+        package_id = basis.event.data.package_id
+        return any(t.package_id == package_id and t.end is None for t in self.terms)
 
     def _unsupported(self, recorded: Recorded, charge: ev.ChargePosted) -> str | None:
         term = self.after_term(charge, recorded.event.source)
@@ -437,6 +458,16 @@ class World:
                 self.cases[subject] = CaseFacts(subject, history, self)
             case "rulebook":
                 self.book_events = sorted([*self.book_events, *history], key=across_streams)
+
+    def person(self, party_id: str | None) -> list[PartyFacts]:
+        """Return a party and those it was merged into: one person, as far as they are on record."""
+        found: list[PartyFacts] = []
+        party = self.parties.get(f"party/{party_id}")
+        while party is not None and party not in found:
+            found.append(party)
+            merged = party.of(pv.PartyMerged)
+            party = self.parties.get(f"party/{merged[-1][1].into_party_id}") if merged else None
+        return found
 
     def facts(self, subject: str) -> Facts:
         """Return one subject's facts, empty where nothing is known of it."""

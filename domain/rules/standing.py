@@ -7,7 +7,7 @@ from domain.calendar import day_of, start_of
 from domain.events import account as av
 from domain.events import party as ev
 from domain.events.envelope import Recorded
-from domain.rules.facts import AccountFacts, Measure, PartyFacts, across_streams
+from domain.rules.facts import AccountFacts, Delivery, Measure, PartyFacts, across_streams
 from domain.rules.finding import Observation, Verdict
 from domain.rules.identity import months_after, unverified
 
@@ -36,16 +36,18 @@ def _basis(
     if account is None or not account.history:
         return "breach", f"the account {entry.basis_account_id} is not on record", [], ("AccountOpened",)
     wrong, absent = [], []
-    lawful_fen, void = _lawful_debt_fen(account, added.event.time)
+    lawful_fen, void = _lawful_debt_fen(party, account, added.event.time)
     if void:
         wrong.append(void)
     elif not lawful_fen:
-        wrong.append(f"no lawful debt was overdue ({_why_not(account)})")
+        wrong.append(f"no lawful debt of the party's was overdue ({_why_not(account)})")
     purposes = measure.at(party.day(added), "purposes")
     told = [
         d
         for d in account.deliveries
-        if d.attempt.purpose in purposes and d.delivered.event.recordedtime <= added.event.time
+        if d.attempt.purpose in purposes
+        and d.delivered.event.recordedtime <= added.event.time
+        and _tells(party, account, d, added.event.time)
     ]
     reached = [d for d in told if d.reach == "reached"]
     unknown = [d for d in told if d.reach == "unknown"]
@@ -63,6 +65,19 @@ def _basis(
     return "kept", f"{lawful_fen} fen were overdue and the party had been told", shown, ()
 
 
+def _tells(party: PartyFacts, account: AccountFacts, told: Delivery, moment: datetime) -> bool:
+    """Whether a notice was to the party, and of what was overdue at a moment: sent once it was, and naming it."""
+    holder = account.holder_at(told.delivered.event.time)
+    if holder not in (None, party.party_id) and party not in party.world.person(holder):
+        return False
+    day = day_of(moment, account.state.region)
+    overdue = [i for i in account.owed_at(moment, account.state.region).open_items if i.due_on < day]
+    named = told.attempt.charge_ids
+    return not overdue or any(
+        i.due_on < account.day(told.attempted) and (named is None or i.charge_id in named) for i in overdue
+    )
+
+
 def entry_basis(
     party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded, measure: Measure
 ) -> tuple[bool, str]:
@@ -71,15 +86,25 @@ def entry_basis(
     return verdict == "breach", said
 
 
-def _lawful_debt_fen(account: AccountFacts, moment: datetime) -> tuple[int, str]:
-    """Return the overdue principal that has a basis, in fen, or why the debt is void for the party."""
+def _lawful_debt_fen(party: PartyFacts, account: AccountFacts, moment: datetime) -> tuple[int, str]:
+    """Return what of the overdue principal has a basis and is the party's, in fen, or why it is void for them."""
     if unverified(account):
         return 0, "the number was opened without a verified identity: its debt is void for the person named"
     owed = account.owed_at(moment, account.state.region)
     day = day_of(moment, account.state.region)
     return sum(
-        i.unpaid_fen for i in owed.open_items if i.due_on < day and i.charge_id not in account.unsupported
+        i.unpaid_fen
+        for i in owed.open_items
+        if i.due_on < day
+        and i.charge_id not in account.unsupported
+        and _owes(party, account, i.charge_id, moment)
     ), ""
+
+
+def _owes(party: PartyFacts, account: AccountFacts, charge_id: str, moment: datetime) -> bool:
+    """Whether a charge was the party's debt: after a transfer the old holder's may stay with them."""
+    debtor = account.debtor_at(charge_id, moment)
+    return debtor in (None, party.party_id) or party in party.world.person(debtor)
 
 
 def _why_not(account: AccountFacts) -> str:
