@@ -207,3 +207,31 @@ def test_what_arrives_in_the_current_version_is_fingerprinted_over_its_canonical
 
     for raw in ARRIVED:
         assert as_arrived(raw) == canonical(parse_event(raw))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fine"),
+    [
+        (
+            {"days": 30, "rate": 0.003, "channels": ["sms"], "by_line": {"mobile": {"days": 15}}, "on": True},
+            True,
+        ),
+        ({"a": {"b": {"c": {"d": {"e": 1}}}}}, True),
+        ({"a": {"b": {"c": {"d": {"e": {"f": 1}}}}}}, False),
+        ({"n": 2**63}, False),
+        ({"n": 1e300}, False),
+        ({"t": "x" * 4_001}, False),
+        ({str(n): n for n in range(101)}, False),
+        ([], False),
+    ],
+)
+def test_a_rules_parameters_are_bounded_json(parameters, fine):
+    """Whatever an operator's rule needs, and nothing that another reader would read otherwise."""
+    raw = next(r for r in ARRIVED if r["type"] == "RuleVersionPublished")
+    changed = {**raw, "data": {**raw["data"], "parameters": parameters}}
+    if fine:
+        event = parse_event(changed)
+        assert parse_event(orjson.loads(canonical(event))) == event
+    else:
+        with pytest.raises(MalformedError, match=r"data\.parameters"):
+            parse_event(changed)

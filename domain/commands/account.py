@@ -51,8 +51,8 @@ class OpenAccount(Command):
 class MigrateAccount(Command):
     """Say which account of another system this one was."""
 
-    legacy_system: Identifier
-    legacy_id: Identifier
+    legacy_system: Text
+    legacy_id: Text
     opened_on: Day
 
 

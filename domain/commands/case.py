@@ -132,7 +132,7 @@ class RecordFinding(Command):
 
     finding_id: Identifier
     rule_id: Identifier
-    rule_version: Identifier
+    rule_version: Text
     verdict: ev.Verdict
     evidence_event_ids: References
     amount_fen: AmountFen

@@ -10,7 +10,7 @@ class RegisterParty(Command):
     """Make a person or an organisation known."""
 
     kind: ev.PartyKind
-    id_type: Identifier
+    id_type: Text
     id_hash: PersonalData
     name: PersonalData
     id_number: PersonalData

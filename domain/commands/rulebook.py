@@ -10,7 +10,7 @@ class PublishRuleVersion(Command):
     """Publish a version of a rule and the days it governs; the last one is exclusive."""
 
     rule_id: Identifier
-    version: Identifier
+    version: Text
     in_force_from: Day
     in_force_to: Day | None = None
     parameters: Parameters

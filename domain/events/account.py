@@ -81,8 +81,8 @@ class AccountOpened(Payload):
 class AccountMigrated(Payload):
     """The account came from another system, where it had been opened before."""
 
-    legacy_system: Identifier
-    legacy_id: Identifier
+    legacy_system: Text
+    legacy_id: Text
     opened_on: Day
 
 

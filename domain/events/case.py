@@ -142,7 +142,7 @@ class FindingRecorded(Payload):
 
     finding_id: Identifier
     rule_id: Identifier
-    rule_version: Identifier
+    rule_version: Text
     verdict: Verdict
     evidence_event_ids: References
     amount_fen: AmountFen

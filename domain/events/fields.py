@@ -202,27 +202,31 @@ PersonalData = Annotated[
 
 # -- a rule's parameters ------------------------------------------------------------------------------------
 
-Scalar = str | bool | int
+PARAMETERS_DEPTH_MAX = 5  # lists and objects inside each other
+PARAMETER_MAX = 2**63  # beyond it JSON readers make a float of a whole number, each its own
 
 
-def parse_parameters(value: object) -> dict[str, Scalar | list[Scalar]]:
-    """Return a rule's parameters: text, booleans, whole numbers, and lists of them; raises ValueError otherwise.
-
-    No floats: a rule that decides over money has whole parts (per mille, ppm, days), and bytes that stay the same.
-    """
-    if not isinstance(value, dict) or len(value) > PARAMETERS_MAX:
-        raise ValueError(f"should be an object of at most {PARAMETERS_MAX} parameters")
-    for name, given in value.items():
-        items = given if isinstance(given, list) else [given]
-        if len(items) > PARAMETERS_MAX or not all(_is_scalar(item) for item in items):
-            raise ValueError(f"{name}: should be text, a boolean, a whole number, or a list of them")
+def parse_parameters(value: object) -> dict[str, Any]:
+    """Return a rule's parameters: a JSON object of bounded size and depth; raises ValueError that says so."""
+    if not isinstance(value, dict):
+        raise ValueError("should be an object of parameters")  # noqa: TRY004 - the form every problem has
+    _check_parameter(value, PARAMETERS_DEPTH_MAX)
     return value
 
 
-def _is_scalar(value: object) -> bool:
-    if isinstance(value, str):
-        return len(value) <= TEXT_MAX_CHARS
-    return isinstance(value, bool) or (isinstance(value, int) and abs(value) <= AMOUNT_MAX_FEN)
+def _check_parameter(value: object, depth: int) -> None:
+    if isinstance(value, dict | list):
+        if not depth:
+            raise ValueError(f"should be at most {PARAMETERS_DEPTH_MAX} levels deep")
+        if len(value) > PARAMETERS_MAX:
+            raise ValueError(f"should have at most {PARAMETERS_MAX} entries in one place")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_parameter(item, depth - 1)
+    elif isinstance(value, str):
+        if len(value) > TEXT_MAX_CHARS:
+            raise ValueError(f"should have texts of at most {TEXT_MAX_CHARS} characters")
+    elif isinstance(value, int | float) and not -PARAMETER_MAX < value < PARAMETER_MAX:
+        raise ValueError("should have numbers of at most 63 bits")
 
 
 Parameters = Annotated[

@@ -27,7 +27,7 @@ class PartyRegistered(Payload):
     """A person or organisation became known. `id_hash` is found by its keyed hash, never in clear."""
 
     kind: PartyKind
-    id_type: Identifier
+    id_type: Text
     id_hash: PersonalData
     name: PersonalData
     id_number: PersonalData

@@ -8,7 +8,7 @@ class RuleVersionPublished(Payload):
     """A version of a rule and the days it governs; earlier conduct keeps the version of its own day."""
 
     rule_id: Identifier
-    version: Identifier
+    version: Text
     in_force_from: Day
     in_force_to: Day | None = None
     parameters: Parameters
