@@ -1,5 +1,7 @@
 """What is said of arrears, held in dispute, and told to the customer."""
 
+import pytest
+
 from domain.commands import account as cmd
 from domain.events import account as ev
 from domain.refusals import Code
@@ -94,6 +96,16 @@ def test_a_hold_is_released_once():
 def test_a_notice_goes_to_a_contact_point_of_the_party():
     given(party(), contact(), account()).when(SMS).then(SENT)
     given(party(), account()).when(SMS).then_refused(Code.CONTACT_POINT_NOT_FOUND, id="C1")
+
+
+def test_a_visit_is_an_attempt_without_a_contact_point_too():
+    visit = cmd.AttemptNotice(notice_id="N1", purpose="arrears", channel="visit")
+    assert given(party(), account()).when(visit).event.contact_point_id is None
+
+
+def test_a_message_without_a_contact_point_could_not_mean_anything():
+    with pytest.raises(ValueError, match="contact_point_id"):
+        cmd.AttemptNotice(notice_id="N1", purpose="arrears", channel="sms")
 
 
 def test_a_notice_does_not_go_to_an_abandoned_number():

@@ -431,15 +431,23 @@ class ReleaseDisputeHold(Command):
 
 @command("account", route="notices", emits=(ev.NoticeAttempted,))
 class AttemptNotice(Command):
-    """Try to reach the customer at a contact point of theirs; the attempt's number is counted if absent."""
+    """Try to reach the customer; the attempt's number is counted if absent.
+
+    A message or a call goes to a contact point. A visit, a letter or a push may go without one on record: it is
+    an attempt, but its delivery does not show that it reached the customer.
+    """
 
     notice_id: Identifier
     purpose: NoticePurpose
     channel: NoticeChannel
-    contact_point_id: Identifier
+    contact_point_id: Identifier | None = None
     attempt_no: Count | None = None
     package_id: Identifier | None = None
     charge_ids: SomeIdentifiers | None = None
+
+    def __post_init__(self) -> None:
+        if self.contact_point_id is None and self.channel in ("sms", "call", "email"):
+            raise MalformedError("contact_point_id", f"should be given for a notice by {self.channel}")
 
 
 @command("account", route="notice-deliveries", emits=(ev.NoticeDelivered,))

@@ -103,8 +103,8 @@ def _attempt(h: Hearing, a: Account, c: cmd.AttemptNotice) -> ev.NoticeAttempted
         the(a.packages, c.package_id, Code.PACKAGE_NOT_FOUND, "package")
     for charge_id in c.charge_ids or ():
         the(a.books.charges, charge_id, Code.CHARGE_NOT_FOUND, "charge")
-    point = _contact_point(h, a, c.contact_point_id)
-    if not point.valid_at(h.asked.time):
+    point = None if c.contact_point_id is None else _contact_point(h, a, c.contact_point_id)
+    if point is not None and not point.valid_at(h.asked.time):
         refuse(
             Code.CONTACT_POINT_INVALID,
             f"The contact point {c.contact_point_id} does not reach the party: choose another.",
