@@ -1,6 +1,7 @@
 """The addresses of /crm, made from the table of commands."""
 
 import re
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Request
@@ -100,6 +101,7 @@ async def _raw_body(request: Request) -> bytes:
     return await request.body()
 
 
+@cache
 def router() -> APIRouter:
     """Return the router of all commands and of each stream's state."""
     made = APIRouter(prefix="/crm", route_class=JsonRoute)
