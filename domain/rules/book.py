@@ -16,6 +16,7 @@ import orjson
 from domain.calendar import day_of
 from domain.events.envelope import Event, Recorded
 from domain.events.rulebook import RuleVersionPublished
+from domain.rules import windows
 
 ASSUMED_FROM = date(2009, 1, 1)
 """From when a rule is taken to be in force where its source gives no date (assumed)."""
@@ -23,7 +24,6 @@ ASSUMED_FROM = date(2009, 1, 1)
 GROUP_RULE = "Group rule on annual packages, cited in the case report of 2014-12-17 (start date assumed)"
 LATE_FEE_2000 = "Telecommunications Regulations (State Council Decree 291, 2000-09-25), art. 35"
 LATE_FEE_2014 = "Telecommunications Regulations (revision of 2014-07-29), art. 34"
-REVISED_ON = date(2014, 7, 29)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,10 @@ def _article(rule_id: str, **parameters: Any) -> tuple[RuleVersion, RuleVersion]
             LATE_FEE_2000,
             version="2000",
             since=date(2000, 9, 25),
-            until=REVISED_ON,
+            until=windows.REVISED_ON,
             parameters=parameters,
         ),
-        _v(rule_id, LATE_FEE_2014, version="2014", since=REVISED_ON, parameters=parameters),
+        _v(rule_id, LATE_FEE_2014, version="2014", since=windows.REVISED_ON, parameters=parameters),
     )
 
 
@@ -91,9 +91,9 @@ BUILT_IN: tuple[RuleVersion, ...] = (
         version="2014",
         since=date(2014, 3, 15),
     ),
-    *_article("late-fee", rate_ppm=3_000),
-    *_article("suspension-window", fixed_line_days=30),
-    *_article("termination-window", days=60),
+    *_article("late-fee", rate_ppm=windows.LATE_FEE_PPM),
+    *_article("suspension-window", fixed_line_days=windows.FIXED_LINE_GRACE_DAYS),
+    *_article("termination-window", days=windows.TERMINATION_DAYS),
     *_article("restore-within", hours=48),
     _v(
         "blacklist-basis",
@@ -104,7 +104,7 @@ BUILT_IN: tuple[RuleVersion, ...] = (
     _v(
         "blacklist-removal",
         "Operator's policy, on the model of the Credit Reporting Regulation (2013-03-15), art. 16",
-        parameters={"working_days": 5, "retention_years": 5},
+        parameters={"working_days": 5, "retention_years": windows.BLACKLIST_RETENTION_YEARS},
         assumed=("in force from", "working days are Monday to Friday"),
     ),
     _v("refusal-basis", "Telecommunications Regulations, art. 40(3)", assumed=("in force from",)),
@@ -150,7 +150,7 @@ BUILT_IN: tuple[RuleVersion, ...] = (
         "commitment-first",
         "Third measure of 2014-12-17: promise first, then handle",
         version="2014",
-        since=date(2014, 12, 17),
+        since=windows.COMMITMENT_FIRST_FROM,
     ),
     _v(
         "clear-explanation",

@@ -29,12 +29,12 @@ They are decided on the state of now; filed earlier, they would go round every d
 """
 
 ONE_DAY = timedelta(days=1)
-_REVISED_ON = date(2014, 7, 29)
+REVISED_ON = date(2014, 7, 29)
 
 
 def arrears_article(on: date) -> str:
     """Return the citation for late fees, suspension and termination that was in force on a day."""
-    if on < _REVISED_ON:
+    if on < REVISED_ON:
         return "Telecommunications Regulations (2000-09-25), art. 35"
     return "Telecommunications Regulations (revision of 2014-07-29), art. 34"
 
