@@ -1,7 +1,9 @@
 """Real PostgreSQL for every test that touches storage: DATABASE_URL's server, or the embedded one."""
 
+import contextlib
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ from domain.ledger.vault import MasterKey
 CASES = Path(__file__).parent / "cases"
 HARBIN = Path(__file__).parents[1] / "api" / "demo" / "harbin.jsonl"
 MASTER = bytes(range(32))
+DROP_ATTEMPTS = 40  # ten seconds
 _numbers = itertools.count(1)
 
 
@@ -45,16 +48,36 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield embedded.conninfo
 
 
-@pytest.fixture
-def database_url(server: str) -> Iterator[str]:
-    """Return the conninfo of a fresh, empty database."""
-    name = f"recount_test_{os.getpid()}_{next(_numbers)}"
+@contextlib.contextmanager
+def fresh_database(server: str, label: str = "test") -> Iterator[str]:
+    """Lend the conninfo of an empty database of one's own."""
+    name = f"recount_{label}_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
             yield make_conninfo(server, dbname=name)
         finally:
+            _drop(connection, name)
+
+
+def _drop(connection: psycopg.Connection, name: str) -> None:
+    """Drop a database; autovacuum may be in it, which an ordinary role can't end but which ends by itself."""
+    for attempt in range(DROP_ATTEMPTS):
+        try:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse):
+            if attempt == DROP_ATTEMPTS - 1:
+                raise
+            time.sleep(0.25)
+        else:
+            return
+
+
+@pytest.fixture
+def database_url(server: str) -> Iterator[str]:
+    """Return the conninfo of a fresh, empty database."""
+    with fresh_database(server) as url:
+        yield url
 
 
 def opened_deployment(url: str, master: bytes = MASTER) -> Deployment:

@@ -1,16 +1,12 @@
 """The service as fixtures: on an empty database, and on the Harbin case; each also shared by those who only look."""
 
-import os
 from collections.abc import Iterator
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from api.runtime import READ_MODELS, Runtime
 from projections.engine import catch_up
-from tests.conftest import HARBIN, import_file, opened_deployment
+from tests.conftest import HARBIN, fresh_database, import_file, opened_deployment
 from tests.http_service import Client, serving
 
 
@@ -40,17 +36,14 @@ def harbin(runtime: Runtime) -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def seen_runtime(server: str) -> Iterator[Runtime]:
     """Return a runtime on the Harbin case for tests that change nothing."""
-    name = f"recount_seen_{os.getpid()}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        opened = opened_deployment(make_conninfo(server, dbname=name))
+    with fresh_database(server, "seen") as url:
+        opened = opened_deployment(url)
         try:
             found = Runtime(opened)
             bring_harbin(found)
             yield found
         finally:
             opened.close()
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="module")

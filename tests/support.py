@@ -1,17 +1,12 @@
 """What the storage tests share: one customer to write about, receipts, and work done in other processes."""
 
-import contextlib
 import hashlib
 import io
 import multiprocessing
-import os
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import orjson
-import psycopg
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from api.runtime import present
 from domain.commands import Asked
@@ -221,19 +216,6 @@ def wait_for(true, seconds=20.0):
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
-
-
-@contextlib.contextmanager
-def fresh_database(server, name):
-    """Lend the conninfo of an empty database of one's own."""
-    dbname = f"recount_{name}_{os.getpid()}"
-    full = sql.Identifier(dbname)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(full))
-        try:
-            yield make_conninfo(server, dbname=dbname)
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(full))
 
 
 # -- other processes ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from domain.ledger.interchange import (
     lines_of,
 )
 from domain.ledger.recorder import heads
-from tests.conftest import CASES, HARBIN, MASTER, import_file, opened_deployment
+from tests.conftest import CASES, HARBIN, MASTER, fresh_database, import_file, opened_deployment
 
 pytestmark = pytest.mark.storage
 
@@ -298,21 +298,14 @@ def another_deployment(server, master=MASTER):
     """Return a context: a deployment on a second fresh database, with the same master key or another."""
     from contextlib import contextmanager
 
-    import psycopg
-    from psycopg import sql
-    from psycopg.conninfo import make_conninfo
-
     @contextmanager
     def opened():
-        name = f"recount_other_{present().timestamp()}".replace(".", "_")
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            other = opened_deployment(make_conninfo(server, dbname=name), master)
+        with fresh_database(server, "other") as url:
+            other = opened_deployment(url, master)
             try:
                 yield other
             finally:
                 other.close()
-                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     return opened()
 

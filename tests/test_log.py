@@ -23,9 +23,9 @@ from domain.ledger.recorder import append
 from domain.ledger.writer import Writer
 from projections.engine import catch_up
 from tests import support
-from tests.conftest import HARBIN, MASTER, import_file, opened_deployment
+from tests.conftest import HARBIN, MASTER, fresh_database, import_file, opened_deployment
 from tests.scenario import REGION
-from tests.support import LEDGER, asked, bring, do, fresh_database, opening_line, pay, payment_line, receipt
+from tests.support import LEDGER, asked, bring, do, opening_line, pay, payment_line, receipt
 
 pytestmark = pytest.mark.storage
 

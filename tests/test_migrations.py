@@ -13,9 +13,9 @@ from domain.ledger.deployment import Deployment
 from domain.ledger.vault import MasterKey
 from projections.engine import install
 from tests import support
-from tests.conftest import opened_deployment
+from tests.conftest import fresh_database, opened_deployment
 from tests.scenario import REGION
-from tests.support import LEDGER, fresh_database
+from tests.support import LEDGER
 
 pytestmark = pytest.mark.storage
 

@@ -17,7 +17,7 @@ from projections import engine
 from projections.billing_status import BillingStatus, status_of, statuses
 from projections.engine import Follower, advance, catch_up, install, standings
 from tests import support
-from tests.conftest import CASES, HARBIN, import_file, opened_deployment
+from tests.conftest import CASES, HARBIN, fresh_database, import_file, opened_deployment
 from tests.scenario import REGION, moment
 from tests.support import (
     LEDGER,
@@ -26,7 +26,6 @@ from tests.support import (
     charge_line,
     do,
     event_line,
-    fresh_database,
     opening_line,
     pay,
     payment_line,

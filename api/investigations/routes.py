@@ -2,38 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.inquiry import found, lawful, replayed
+from api.investigations.asking import MOMENT_MAX_CHARS, At, Kind, KnownAt, Named, Position, answered
 from api.investigations.timeline import timeline
-from api.masking import masked_json
 from api.problems import documented
 from api.requests import JsonRoute, Region, Running
-from domain.events.fields import Identifier, StreamKind
-from domain.ledger.recorder import POSITION_MAX
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000  # events in an answer: some 1 MB of JSON
-MOMENT_MAX_CHARS = 40  # the longest RFC 3339 time has 32
 
 router = APIRouter(prefix="/investigations", tags=["investigations"], route_class=JsonRoute)
-
-Kind = Annotated[StreamKind, Path(examples=["account"])]
-At = Annotated[
-    str | None,
-    Query(
-        max_length=MOMENT_MAX_CHARS,
-        description="a day or a time; now, where not given",
-        examples=["2014-12-09"],
-    ),
-]
-KnownAt = Annotated[
-    str | None,
-    Query(max_length=MOMENT_MAX_CHARS, description="as it was known then; now, where not given"),
-]
-Position = Annotated[int | None, Query(ge=0, le=POSITION_MAX, description="as the log stood then")]
 
 _ENTRY = {
     "event_id": "harbin-001",
@@ -171,7 +153,7 @@ def get_timeline(
     *,
     runtime: Running,
     kind: Kind,
-    identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
+    identifier: Named,
     after: Annotated[str | None, Query(max_length=MOMENT_MAX_CHARS, description="the `next` before")] = None,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
     at: At = None,
@@ -190,12 +172,7 @@ def get_timeline(
         position=position,
         region=region,
     )
-    return _answered(page)
-
-
-def _answered(answer: dict[str, Any]) -> Response:
-    headers = {"Recount-Position": str(answer["position"])}
-    return Response(masked_json(answer), 200, headers, "application/json")
+    return answered(page)
 
 
 @router.get(
@@ -213,7 +190,7 @@ def get_replay(
     *,
     runtime: Running,
     kind: Kind,
-    identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
+    identifier: Named,
     at: At = None,
     known_at: KnownAt = None,
     position: Position = None,
@@ -221,7 +198,7 @@ def get_replay(
     region: Region = None,
 ) -> Response:
     """Return a replay's answer."""
-    return _answered(
+    return answered(
         replayed(
             runtime,
             f"{kind}/{identifier}",
@@ -250,7 +227,7 @@ def get_findings(
     *,
     runtime: Running,
     kind: Kind,
-    identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
+    identifier: Named,
     known_at: KnownAt = None,
     position: Position = None,
     rule: Annotated[str | None, Query(max_length=MOMENT_MAX_CHARS, description="only this rule")] = None,
@@ -258,7 +235,7 @@ def get_findings(
 ) -> Response:
     """Return the findings on a subject."""
     subject = f"{kind}/{identifier}"
-    return _answered(found(runtime, subject, known_at=known_at, position=position, rule=rule, region=region))
+    return answered(found(runtime, subject, known_at=known_at, position=position, rule=rule, region=region))
 
 
 @router.get(
@@ -277,7 +254,7 @@ def get_counterfactual(
     *,
     runtime: Running,
     kind: Kind,
-    identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
+    identifier: Named,
     until: Annotated[
         str | None, Query(max_length=MOMENT_MAX_CHARS, description="the last day; today else")
     ] = None,
@@ -287,7 +264,7 @@ def get_counterfactual(
     region: Region = None,
 ) -> Response:
     """Return what should have happened."""
-    return _answered(
+    return answered(
         lawful(
             runtime,
             f"{kind}/{identifier}",

@@ -9,7 +9,7 @@ from importlib.resources import as_file, files
 import uvicorn
 
 from api.app import build
-from api.commands_data import Rejects, import_one
+from api.commands.transfer import Rejects, import_one
 from api.logging import configure
 from api.runtime import READ_MODELS, Runtime, opened
 from api.settings import DEFAULT_DATA, Settings

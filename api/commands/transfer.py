@@ -1,4 +1,4 @@
-"""import, export, replay, findings, counterfactual: data in and out, what was, what was wrong, what should be."""
+"""import, export: CloudEvents in and out."""
 
 import argparse
 import base64
@@ -12,25 +12,28 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from api.inquiry import found, lawful, replayed
+from api.commands.adding import Add
 from api.runtime import Runtime, opened
 from api.settings import Settings
-from api.terminal import (
-    CommandError,
-    Terminal,
-    change_text,
-    counterfactual_lines,
-    finding_lines,
-    state_lines,
-)
-from domain.events.fields import MalformedError
+from api.terminal import CommandError, Terminal
 from domain.ledger.application import Ledger
 from domain.ledger.interchange import Importer, Refusal, Tally, export_plain, export_sealed
 
 REJECTS_FOLDER = "rejects"
 
 
-# -- import -------------------------------------------------------------------------------------------------
+def register(add: Add) -> None:
+    """Add the commands to the command line."""
+    bring = add("import", import_files, "CloudEvents JSONL in")
+    bring.add_argument("files", nargs="+", metavar="FILE", help="a file, or - for standard input")
+    bring.add_argument("--rejects", type=Path, metavar="FILE", help="where refused lines go")
+    take = add("export", export, "CloudEvents JSONL out, sealed unless --plain")
+    take.add_argument("subjects", nargs="*", metavar="SUBJECT")
+    take.add_argument("--out", type=Path, metavar="FILE")
+    take.add_argument("--plain", action="store_true", help="personal data in clear, for those who may")
+
+
+# -- import --------------------------------------------------------------------------------------------------
 
 
 class Rejects:
@@ -114,7 +117,7 @@ def import_one(runtime: Runtime, name: str, rejects: Rejects, progress: Callable
         return importer.run(source)
 
 
-# -- export -------------------------------------------------------------------------------------------------
+# -- export --------------------------------------------------------------------------------------------------
 
 
 def export(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
@@ -164,82 +167,3 @@ def _destination(out: Path | None) -> Iterator[Callable[[bytes], object]]:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(out)
-
-
-# -- replay -------------------------------------------------------------------------------------------------
-
-
-def replay(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
-    """Say what was true of a subject at a moment, as it was known at a moment."""
-    _check_position(given.position)
-    with opened(settings, terminal.say) as runtime:
-        answer = replayed(
-            runtime,
-            given.subject,
-            at=given.at,
-            known_at=given.known_at,
-            position=given.position,
-            region=given.region,
-            with_steps=given.steps,
-        )
-    lines = [f"{answer['subject']} at {answer['at']}, as known at {answer['known_at']}"]
-    for step in answer.get("steps", []):
-        known = f" (known {step['recordedtime']})" if step["recordedtime"] != step["time"] else ""
-        lines.append(f"  {step['time']}{known} {step['type']} {step['event_id']}")
-        if step["changed"]:
-            lines.append(f"      {change_text(step['changed'])}")
-    if not given.steps:
-        lines += state_lines(answer["state"])
-    lines.append(f"position {answer['position']}, digest {answer['digest']}")
-    terminal.answer(answer, lines)
-    return 0
-
-
-def _check_position(position: int | None) -> None:
-    if position is not None and position < 0:
-        raise CommandError("--position: should be 0 or more")
-
-
-# -- findings -----------------------------------------------------------------------------------------------
-
-
-def findings(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
-    """Say which rules were kept or broken, shown by which events and which absent ones."""
-    _check_position(given.position)
-    with opened(settings, terminal.say) as runtime:
-        answer = found(
-            runtime,
-            given.subject,
-            known_at=given.known_at,
-            position=given.position,
-            region=given.region,
-            rule=given.rule,
-        )
-    terminal.answer(answer, finding_lines(answer))
-    return 0
-
-
-# -- counterfactual -----------------------------------------------------------------------------------------
-
-
-def counterfactual(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
-    """Say what should have happened, beside what did, and what would put it right."""
-    _check_position(given.position)
-    assume = {}
-    for text in given.assume:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise MalformedError("--assume", "should be NAME=VALUE, as expiry_option=suspend")
-        assume[name] = value
-    with opened(settings, terminal.say) as runtime:
-        answer = lawful(
-            runtime,
-            given.subject,
-            until=given.until,
-            assume=assume,
-            known_at=given.known_at,
-            position=given.position,
-            region=given.region,
-        )
-    terminal.answer(answer, counterfactual_lines(answer))
-    return 0

@@ -1,0 +1,35 @@
+"""serve and demo: added here, done in `api.serving`, which is loaded only when it is needed."""
+
+import argparse
+
+from api.commands.adding import Add
+from api.settings import Settings
+from api.terminal import Terminal
+
+
+def register(add: Add) -> None:
+    """Add the commands to the command line."""
+    demo = add("demo", _demo, "the Harbin case, imported and served on loopback")
+    demo.add_argument("--port", type=_port, default=8000)
+    serve = add("serve", _serve, "the service, on DATABASE_URL or embedded")
+    serve.add_argument("--port", type=_port, default=8000)
+    serve.add_argument("--host", default="127.0.0.1")
+
+
+def _demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    from api.serving import demo  # noqa: PLC0415 - the web framework takes half a second to load
+
+    return demo(given, settings, terminal)
+
+
+def _serve(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    from api.serving import serve  # noqa: PLC0415 - as above
+
+    return serve(given, settings, terminal)
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 65_536:
+        raise argparse.ArgumentTypeError("should be a port, 0 to 65535")
+    return value
