@@ -3,13 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import structlog
 
 from api.commands import GROUPS
-from api.commands.adding import Run
+from api.commands.adding import Run, add_shared
 from api.logging import configure
 from api.settings import DEFAULT_DATA, Settings
 from api.terminal import CommandError, Terminal
@@ -35,13 +34,8 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of every command."""
-    shared = _Parser(add_help=False)
-    shared.add_argument(
-        "--data", type=Path, default=DEFAULT_DATA, metavar="DIR", help="embedded data directory"
-    )
-    shared.add_argument("--region", metavar="R", help="the ledger, where a subject stands in several")
-    shared.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    shared.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    shared = add_shared(_Parser(add_help=False))
+    shared.set_defaults(data=DEFAULT_DATA, log_level="WARNING")
     top = _Parser(
         prog="recount", description="Customer accounts as they were on any day, as known on any day."
     )

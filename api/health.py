@@ -35,12 +35,12 @@ def reasons(runtime: Runtime) -> list[str]:
         for ledger in runtime.deployment.ledgers:
             try:
                 ledger.journal.last_position()
-                installed = {(s.name, s.version) for s in standings(ledger)}
+                installed = {s.name for s in standings(ledger)}
             except psycopg.errors.UndefinedTable:
                 found.append(f"{ledger.region}: its tables or its read models' are being made")
                 continue
-            missing = [m.name for m in READ_MODELS if (m.name, m.version) not in installed]
-            found += [f"{ledger.region}: {name} is not installed" for name in missing]
+            missing = [m.name for m in READ_MODELS if m.name not in installed]
+            found += [f"{ledger.region}: {name} is being made" for name in missing]
     except (StorageError, EmbeddedError, psycopg.Error):
         found.append("the database can't be reached")
     return found

@@ -9,8 +9,8 @@ from domain.calendar import day_of
 from domain.counterfactual import counterfactual
 from domain.events.fields import MalformedError, parse_day
 from domain.ledger.surroundings import inquiry
-from domain.replay import replay, steps
-from domain.rules.table import RULE_IDS, findings
+from domain.replay import Histories, replay, steps
+from domain.rules.table import RULE_IDS, Inquiry, findings
 
 
 def replayed(
@@ -74,8 +74,15 @@ def lawful(
     asked, histories = inquiry(
         runtime.deployment, subject, runtime.clock(), known_at=known_at, position=position, region=region
     )
+    return derived(asked, histories, until=until, assume=assume)
+
+
+def derived(
+    asked: Inquiry, histories: Histories, *, until: str | None = None, assume: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return what should have happened by histories that are loaded; raises MalformedError."""
     return counterfactual(
-        subject,
+        asked.subject,
         histories,
         known_at=asked.known_at,
         position=asked.position,

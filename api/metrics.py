@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from domain.ledger.database import StorageError
 from domain.ledger.deployment import Deployment
+from domain.ledger.outbox import count_queued
 from projections.engine import standings
 
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -92,8 +93,13 @@ class LedgerCollector(Collector):
             "recount_read_model_lag_events", "Events a model has yet to fold.", labels=labels
         )
         failed = GaugeMetricFamily("recount_read_model_failed", "1 where a model has stopped.", labels=labels)
+        waiting = GaugeMetricFamily(
+            "recount_notices_queued", "Notices that wait for a gateway.", labels=["ledger"]
+        )
         try:
             for ledger in self._deployment.ledgers:
+                with self._deployment.database.connection(ledger.schema) as connection:
+                    waiting.add_metric([ledger.region], count_queued(connection))
                 position.add_metric([ledger.region], ledger.journal.last_position())
                 for standing in standings(ledger):
                     which = [ledger.region, standing.name]
@@ -104,4 +110,4 @@ class LedgerCollector(Collector):
         except (StorageError, psycopg.Error) as error:
             log.warning("metrics without storage", error=type(error).__name__)
             up.add_metric([], 0.0)
-        yield from (up, position, reached, lag, failed)
+        yield from (up, position, reached, lag, failed, waiting)

@@ -191,4 +191,19 @@ def counterfactual_lines(answer: Mapping[str, Any]) -> list[str]:
     lines.append(
         f"{len(answer['proposed_events'])} correcting events proposed; position {answer['position']}"
     )
+    if answer["proposed_events"]:
+        lines.append(f"proposal {answer['proposal_digest']}")
+    return lines
+
+
+def acceptance_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Return what accepting a proposal came to as lines a person can read."""
+    when = "had been put right before" if answer["repeated"] else "put right"
+    lines = [f"{answer['subject']} {when}, under case/{answer['case_id']} at {answer['recordedtime']}"]
+    for remedy in answer["granted"]:
+        of = f" on account/{remedy['account_id']}" if remedy["account_id"] else ""
+        amount = f", {yuan(remedy['amount_fen'])}" if remedy["amount_fen"] else ""
+        lines.append(f"  granted {remedy['kind'].replace('_', ' ')}{of}{amount}")
+    lines += [f"  {e['type']} on {e['subject']} {e['id']}" for e in answer["events"]]
+    lines.append(f"{len(answer['events'])} events appended, position {answer['position']}")
     return lines

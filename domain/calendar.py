@@ -58,3 +58,11 @@ def moment_of(text: str, region: str, field: str) -> datetime:
 def days_between(earlier: date, later: date) -> int:
     """Return how many days `later` lies after `earlier`, 0 where it does not."""
     return max(0, (later - earlier).days)
+
+
+def months_after(day: date, months: int) -> date:
+    """Return the same day so many months later, or the last day of a shorter month."""
+    year, month = divmod(day.month - 1 + months, 12)
+    year, month = day.year + year, month + 1
+    following = date(year + month // 12, month % 12 + 1, 1)
+    return min(following - timedelta(days=1), date(year, month, 1) + timedelta(days=day.day - 1))

@@ -163,6 +163,11 @@ class Code(StrEnum):
         "A package is renewed only where the customer chose it.",
     )
     PERIOD_OVERLAPS = "package.period_overlaps", "rule", "The new period starts before the paid term ends."
+    PERIOD_BEFORE_CHOICE = (
+        "package.period_before_choice",
+        "rule",
+        "The service stood still, and the new period starts before the customer chose that it goes on.",
+    )
 
     # money
     CHARGE_NO_BASIS = (
@@ -327,6 +332,17 @@ class Code(StrEnum):
         "conflict",
         "The corrective action was closed already.",
     )
+
+    # proposals of a counterfactual
+    PROPOSAL_SAME_PERSON = (
+        "proposal.same_person",
+        "authority",
+        "Who proposes a correction does not accept it.",
+    )
+    PROPOSAL_CHANGED = "proposal.changed", "conflict", "The proposal is not the one that was read."
+    PROPOSAL_OUTDATED = "proposal.outdated", "conflict", "What the proposal rests on has changed since."
+    PROPOSAL_EMPTY = "proposal.empty", "conflict", "Nothing is proposed: there is nothing to put right."
+    REFUND_METHOD_MISSING = "refund.method_missing", "rule", "Who has money paid back says how."
 
     # the rulebook
     RULE_PERIOD_EMPTY = "rule.period_empty", "rule", "A rule version ends after it begins."

@@ -21,6 +21,7 @@ from tests import (
     test_decisions_money,
     test_decisions_packages,
     test_decisions_party,
+    test_remedies,
 )
 from tests.scenario import moment, terms
 
@@ -32,6 +33,7 @@ SPECIFICATION = (
     test_decisions_money,
     test_decisions_packages,
     test_decisions_party,
+    test_remedies,
 )
 
 

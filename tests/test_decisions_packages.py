@@ -3,7 +3,7 @@
 from domain.commands import account as cmd
 from domain.events import account as ev
 from domain.refusals import Code
-from tests.scenario import account, annual, choice, given, monthly, options
+from tests.scenario import Fact, account, annual, choice, given, monthly, options
 
 YEAR = cmd.SubscribePackage(
     package_id="PK1",
@@ -204,6 +204,17 @@ def test_a_package_is_not_converted_by_a_default_or_against_the_choice():
 def test_a_later_choice_of_the_customer_s_is_a_basis():
     later = choice("convert_to_monthly", at="2014-08-01")
     assert given(account(), annual("suspend"), later).when(CONVERT, at="2014-08-02").event.from_.day == 16
+
+
+def test_a_package_that_stopped_goes_on_from_the_day_the_customer_chose_it():
+    """What stood still in between is not charged for afterwards."""
+    stopped = Fact(ev.ServiceSuspended(reason="expiry"), at="2014-07-16")
+    history = [account(), annual("suspend"), stopped, choice("convert_to_monthly", at="2014-08-01")]
+    assert given(history).when(CONVERT, at="2014-08-02").event.from_.isoformat() == "2014-08-01"
+    early = cmd.ConvertPackage(
+        package_id="PK1", to_offer_id="O2", monthly_price_fen=10_000, from_="2014-07-16"
+    )
+    given(history).when(early, at="2014-08-02").then_refused(Code.PERIOD_BEFORE_CHOICE)
 
 
 def test_a_conversion_does_not_begin_within_the_paid_term():

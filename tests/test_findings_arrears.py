@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.events import account as av
 from tests.histories import History, in_arrears, subscriber
 
 # -- late-fee -----------------------------------------------------------------------------------------------
@@ -298,6 +299,45 @@ def test_a_suspension_in_two_steps_is_one():
 def test_a_termination_for_arrears_needs_arrears(history, verdict):
     """A charge that is not due yet is no arrears."""
     assert history.terminated(at="2014-10-01").verdicts("termination-window") == verdict
+
+
+def migrated(history):
+    """Return a history in which the account came from another system."""
+    return history.add(av.AccountMigrated(legacy_system="NETCOM", legacy_id="1", opened_on="2003-01-01"))
+
+
+def begun_before():
+    """Return an account of which only what followed its migration is on record."""
+    return migrated(subscriber()).at("2014-04-01").charge()
+
+
+@pytest.mark.parametrize(
+    ("history", "verdict"),
+    [
+        (History().party().charge("m1", at="2014-04-01"), "undetermined"),
+        (begun_before(), "undetermined"),
+        (begun_before().resumed(at="2014-06-10"), "breach"),
+        (begun_before().suspended("customer_request", at="2014-06-10"), "breach"),
+        (begun_before().suspended(at="2014-10-20"), "breach"),
+        (begun_before().suspended(at="2014-06-10"), "kept"),
+        (migrated(in_arrears()), "breach"),
+    ],
+    ids=[
+        "no-contract",
+        "migrated",
+        "in-service-since",
+        "stopped-otherwise",
+        "suspended-too-late",
+        "suspended-since",
+        "with-what-was-before",
+    ],
+)
+def test_an_account_whose_beginning_is_not_on_record_may_have_been_suspended_before(history, verdict):
+    """Until a service event says otherwise: nobody knows in which state it came."""
+    found = history.terminated(at="2014-12-01").findings("termination-window")
+    assert found.keys() == {verdict}
+    if verdict == "undetermined":
+        assert "ServiceSuspended" in found[verdict]["absent_event_types"]
 
 
 def test_other_terminations_have_no_window():

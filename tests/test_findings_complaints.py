@@ -169,6 +169,19 @@ def test_one_owner_speaks_and_clearly(history, verdict):
     assert len(found[verdict]["evidence_event_ids"]) == contacts
 
 
+def test_two_staff_of_whom_nothing_more_is_on_record_are_undetermined():
+    """Until an owner is named, the case is answered, or one contact says how clear it was."""
+    found = complaint().contacted("S1").contacted("S2").findings("clear-explanation")
+    assert found.keys() == {"undetermined"}
+    assert found["undetermined"]["absent_event_types"] == ["CaseAssigned"]
+    for more in (
+        complaint().add(cv.CaseAssigned(owner_id="S1", unit="u")),
+        complaint().answered(at="2015-02-20"),
+        complaint().contacted("S2", clearly=True),
+    ):
+        assert more.contacted("S1").contacted("S2").verdicts("clear-explanation") == "kept"
+
+
 def test_a_breach_names_the_missing_owner():
     """Nobody was assigned; once somebody is, that is not absent."""
     history = complaint().contacted(clearly=False)

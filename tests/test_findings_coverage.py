@@ -91,8 +91,12 @@ def corpus():
     ended.refused(at="2014-06-25").published("suspension-window", "2", "2010-01-01", at="2010-01-01")
     joined = in_arrears().abandoned(at="2014-04-01").party("Q", contact="CQ").merged("P", into="Q").on("A")
     joined.told("arrears", "2014-05-20", contact="CQ")
+    migrated = subscriber().add(
+        av.AccountMigrated(legacy_system="old", legacy_id="1", opened_on="2003-01-01")
+    )
+    migrated.charge().terminated(at="2014-12-01")
     own = (
-        disputed, bounced, allocated, refunded, forgiven, numbers, lost, dealer, investigated, spoken, closed,
+        migrated, disputed, bounced, allocated, refunded, forgiven, numbers, lost, dealer, investigated, spoken, closed,
         promised, year, converted, moved, ended, joined,
     )  # fmt: skip
     return [*own, *map(case, WANTED)]

@@ -167,6 +167,37 @@ def test_what_is_not_disputed_may_still_be_collected():
     assert history.verdicts("dispute-hold") == "breach", "on its due date a charge is not overdue"
 
 
+def of_unknown(*charges):
+    """Return an account of which no charge is on record, suspended under a hold on some."""
+    history = subscriber().hold("suspension", "blacklist", "late_fee", charges=charges, at="2014-05-05")
+    return history.suspended(at="2014-06-10")
+
+
+def test_where_neither_the_debt_nor_the_disputed_charges_are_on_record_it_is_undetermined():
+    """Whether the hold covered what it was suspended for, nobody can tell; of a fee the charge is named."""
+    found = of_unknown("X").findings("dispute-hold")
+    assert found.keys() == {"undetermined"}
+    assert found["undetermined"]["absent_event_types"] == ["ChargePosted"]
+    assert found["undetermined"]["evidence_event_ids"] == ["DisputeHoldPlaced:H", "ServiceSuspended:arrears"]
+    assert of_unknown("X").fee("X", at="2014-06-01").verdicts("dispute-hold") == "breach"
+    assert of_unknown("X", "m1").charge("m1").paid(at="2014-04-20").verdicts("dispute-hold") == "breach"
+
+
+def test_of_a_hold_whose_placing_is_not_on_record_it_is_undetermined_what_it_forbade():
+    """Where something was done before its release that a hold may forbid; else there is nothing to say of it."""
+    found = in_arrears().suspended(**SUSPENDED).let_go(at="2014-07-01").findings("dispute-hold")
+    assert found.keys() == {"undetermined"}
+    assert found["undetermined"]["absent_event_types"] == ["DisputeHoldPlaced"]
+    assert found["undetermined"]["evidence_event_ids"] == [
+        "ServiceSuspended:arrears",
+        "DisputeHoldReleased:H",
+    ]
+    assert (
+        in_arrears().let_go(at="2014-06-01").suspended(**SUSPENDED).verdicts("dispute-hold")
+        == "not_applicable"
+    )
+
+
 # -- notice-reach -------------------------------------------------------------------------------------------
 
 

@@ -221,6 +221,32 @@ def test_only_activations_since_june_2016_can_break_the_limit_of_five(history, v
     assert verdict in (" ".join(found), " ".join(v for v in found if v != "not_applicable"))
 
 
+@pytest.mark.parametrize(
+    ("history", "verdict"),
+    [
+        (numbers(4).number("N5", "R5", at="2016-06-01").released("OLD", at="2016-07-01"), "undetermined"),
+        (numbers(3).number("N4", "R4", at="2016-06-01").released("OLD", at="2016-07-01"), "kept"),
+        (numbers(5).number("N6", "R6", at="2016-06-01").released("OLD", at="2016-07-01"), "breach"),
+        (numbers(4).released("OLD", at="2016-05-20").number("N5", "R5", at="2016-06-01"), "kept"),
+        (numbers(4).number("N5", "R5", at="2016-06-01").released("N5", at="2016-07-01"), "kept"),
+    ],
+    ids=["it-decides", "one-fewer", "one-more", "gone-before", "on-record"],
+)
+def test_where_a_number_of_which_only_the_end_is_on_record_decides_it_is_undetermined(history, verdict):
+    """It was held until then: since when, nobody knows."""
+    found = {v: f for v, f in history.findings("number-limit").items() if v != "not_applicable"}
+    assert found.keys() == {verdict}
+    if verdict == "undetermined":
+        assert found[verdict]["absent_event_types"] == ["NumberActivated"]
+        assert found[verdict]["evidence_event_ids"] == ["NumberActivated:N5", "NumberReleased:OLD"]
+
+
+def test_a_number_is_not_held_before_its_account_was_opened():
+    """What ended on an account that came later was not there yet."""
+    history = numbers(4).number("N5", "R5", at="2016-06-01").at("2016-06-15").account("A2", "mobile")
+    assert history.released("OLD", at="2016-07-01").verdicts("number-limit") == "kept not_applicable"
+
+
 def test_a_number_that_came_with_a_transferred_account_counts_for_the_buyer_only():
     """Five of the seller's own are one fewer after it, and the buyer may open four more."""
     history = numbers(5).party("Q", contact="CQ").on("A").transferred("Q", at="2016-07-01")

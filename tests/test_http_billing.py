@@ -89,10 +89,10 @@ def test_a_model_that_failed_says_so_only_to_who_waits(
     def broken(*_: object) -> None:
         raise ValueError("18600000001")
 
-    monkeypatch.setattr(BillingStatus, "apply", broken)
+    monkeypatch.setattr(BillingStatus, "rows", broken)
     position = harbin.open_account("A-NEW", "P-HRB").json()["position"]
     follower = Follower(runtime.deployment, READ_MODELS, runtime.clock)
-    follower._step(runtime.deployment.ledgers[0], READ_MODELS[0])
+    follower.round()
     assert harbin.get("/billing/accounts/A-FTTH").status_code == 200
     found = harbin.get(f"/billing/accounts/A-FTTH?min_position={position}&wait_s=0")
     body = problem(found, 503, "projection.failed")

@@ -10,6 +10,7 @@ from psycopg import sql
 from api.runtime import READ_MODELS, Runtime
 from domain.ledger.database import Database, StorageError, migrate
 from domain.ledger.deployment import Deployment
+from domain.ledger.queries import scripts
 from domain.ledger.vault import MasterKey
 from projections.engine import install
 from tests import support
@@ -41,7 +42,8 @@ def test_many_that_open_an_empty_database_at_once_end_well(database_url):
     assert len(secrets) == 1
     deployment = opened_deployment(database_url)
     assert [known.region for known in deployment.ledgers] == ["guangdong", LEDGER]
-    assert ran(deployment) == [("migrations/ledger", "0001_log")]
+    ledger_scripts = scripts("domain.ledger.sql", "migrations/ledger")
+    assert ran(deployment) == [("migrations/ledger", name) for name, _ in ledger_scripts]
     assert support.select(deployment, "SELECT count(*), sum(position) FROM counter") == [(1, 0)]
     support.with_customer(Runtime(deployment))
     deployment.close()

@@ -1,15 +1,19 @@
 """The writer: each command once, whoever retries; no decision on what is no longer true."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from api.runtime import present
 from domain.commands import account as cmd
+from domain.commands import dealer as dealer_cmd
 from domain.commands import party as party_cmd
 from domain.events.fields import MalformedError
+from domain.ledger.recorder import heads
 from domain.ledger.writer import KeyReusedError, VersionConflictError, Writer, request_digest
+from domain.refusals import Code, refuse
 from tests import support
 from tests.scenario import REGION, moment
 from tests.support import LEDGER, asked, bring, charge_line, do, event_line, opening_line, pay, receipt
@@ -138,10 +142,10 @@ def meanwhile(writer, monkeypatch, *commands):
     """
     load, waiting, loads = writer.ledger.load, list(commands), []
 
-    def load_and_be_overtaken(request, *connection):
-        loaded = load(request, *connection)
+    def load_and_be_overtaken(request, connection=None, onto=None):
+        loaded = load(request, connection, onto)
         if request.correlationid == "overtaken":
-            alone = any(connection)
+            alone = connection is not None
             loads.append(alone)
             if waiting and not alone:
                 command, subject = waiting.pop(0)
@@ -235,6 +239,186 @@ def test_many_threads_on_one_stream_lose_nothing(writer, deployment):
         versions = [v for found in pool.map(clerk, range(8)) for v in found]
     assert sorted(versions) == list(range(2, 82))
     assert len(events(deployment)) == 80
+
+
+# -- several commands at once -------------------------------------------------------------------------------
+
+
+def reverse(amount_fen=10_000, charge_id="CH1"):
+    """Return the command that takes the charge back."""
+    return cmd.ReverseCharge(charge_id=charge_id, amount_fen=amount_fen, reason="no_basis")
+
+
+def refund(amount_fen=10_000):
+    """Return the command that pays money back."""
+    return cmd.PayRefund(amount_fen=amount_fen, method="cash")
+
+
+@pytest.fixture
+def paid(writer, deployment):
+    """Let a charge of 100 yuan stand on the account, and a payment of as much; return the events so far."""
+    bring(deployment, charge_line("A1"))
+    do(writer, pay("PAID", 10_000))
+    return events(deployment)
+
+
+def now_asked(*commands, subject="account/A1"):
+    """Return commands as asked at this moment."""
+    return [asked(command, subject, present().isoformat()) for command in commands]
+
+
+def test_a_command_sees_what_the_one_before_it_leads_to(writer, deployment, paid):
+    """Given a paid charge, when it is reversed and the credit refunded at once, then both stand in one answer."""
+    assert (
+        writer.execute(now_asked(refund())[0], receipt("alone")).body["refusal"]["code"] == "refund.too_high"
+    )
+    body = writer.execute_all(now_asked(reverse(), refund()), receipt("k")).body
+    assert events(deployment)[len(paid) :] == [
+        ("ChargeReversed", "account/A1"),
+        ("RefundPaid", "account/A1"),
+    ]
+    assert [e["type"] for e in body["events"]] == ["ChargeReversed", "RefundPaid"]
+    assert [e["id"] for e in body["events"]] == [f"{body['command_id']}.1", f"{body['command_id']}.2"]
+    assert [e["version"] for e in body["events"]] == [4, 5]
+    assert (body["version"], body["position"]) == (5, body["events"][-1]["position"])
+
+
+def test_several_commands_are_known_at_one_moment(writer, deployment, paid):
+    """Given commands executed at once, then their events have one recorded time and stand next to each other."""
+    body = writer.execute_all(now_asked(reverse(), refund()), receipt("k")).body
+    last = deployment.ledger(LEDGER).history("account/A1")[-2:]
+    assert {r.event.recordedtime.isoformat() for r in last} == {body["recordedtime"]}
+    assert {r.event.correlationid for r in last} == {body["command_id"]}
+    assert last[1].position == last[0].position + 1
+
+
+def test_where_one_is_refused_nothing_is_written(writer, deployment, paid):
+    """Given a second command that may not be, then the first is not executed, and the answer says which it was."""
+    body = writer.execute_all(now_asked(reverse(), refund(10_001), pay("P9")), receipt("k")).body
+    assert body["refusal"]["code"] == "refund.too_high"
+    assert body["refusal"]["details"] == {"credit_fen": 10_000, "index": 1, "command": "PayRefund"}
+    assert events(deployment) == paid
+
+
+def test_several_commands_come_again_with_their_first_answer(writer, deployment, paid):
+    """Given commands that were executed, when they come again with their key, then nothing more happens."""
+    first = writer.execute_all(now_asked(reverse(), refund()), receipt("k"))
+    again = writer.execute_all(now_asked(reverse(), refund()), receipt("k"))
+    assert (first.repeated, again.repeated, again.body) == (False, True, first.body)
+    with pytest.raises(KeyReusedError):
+        writer.execute_all(now_asked(pay("P9")), receipt("k", b"another request"))
+    assert len(events(deployment)) == len(paid) + 2
+
+
+def test_a_refusal_of_several_leaves_no_receipt(writer, deployment, paid):
+    """Given commands that were refused, when what stood against them is gone, then the same are executed."""
+    request = [reverse(), refund(10_500)]
+    assert writer.execute_all(now_asked(*request), receipt("k")).refused
+    do(writer, pay("MORE", 500))
+    assert not writer.execute_all(now_asked(*request), receipt("k")).refused
+
+
+def test_commands_reach_over_streams_that_the_later_ones_need(writer, deployment):
+    """Given a party and an account that are not there yet, when opened and paid at once, then all three stand."""
+    commands = [
+        asked(support.register(), "party/P2"),
+        asked(support.open_account("P2"), "account/A2"),
+        asked(pay("FIRST"), "account/A2"),
+    ]
+    body = writer.execute_all(commands, receipt("k")).body
+    assert [(e["subject"], e["version"]) for e in body["events"]] == [
+        ("party/P2", 1),
+        ("account/A2", 1),
+        ("account/A2", 2),
+    ]
+    assert body["version"] == 1
+    assert len(events(deployment)) == 3
+
+
+def test_an_event_that_happened_earlier_is_folded_in_its_place(writer, deployment):
+    """Given a dealer reinstated in March, when a block of January is reported and it acts, then it may act."""
+    dealer = {"name": "Shop", "manager_id": "M1"}
+    bring(
+        deployment,
+        event_line("d1", "DealerAuthorised", "dealer/D1", dealer, "2013-01-01T00:00:00+08:00"),
+        event_line("d2", "DealerReinstated", "dealer/D1", {"reason": "heard"}, "2014-03-01T00:00:00+08:00"),
+    )
+    block = asked(dealer_cmd.BlockDealer(reason="misuse"), "dealer/D1", "2014-01-01")
+    later = replace(block, time=moment("2014-04-01"))
+    sale = asked(pay(), actor="dealer/D1", channel="dealer")
+    assert writer.execute_all([later, sale], receipt("k")).body["refusal"]["code"] == "dealer.blocked"
+    assert not writer.execute_all([block, sale], receipt("k")).refused
+
+
+def test_what_several_commands_rest_on_is_looked_at_again(writer, deployment, monkeypatch):
+    """Given misuse confirmed between deciding a payment with an activation and committing, then neither stands."""
+    do(writer, VERIFY, "party/P1")
+    meanwhile(writer, monkeypatch, (MISUSE, "party/P1"))
+    answer = writer.execute_all([overtaken(pay()), overtaken(ACTIVATE, at=soon())], receipt("k"))
+    assert answer.body["refusal"]["code"] == "registration.misused"
+    assert [kind for kind, _ in events(deployment)] == ["IdentityVerified", "IdentityMisuseConfirmed"]
+
+
+def test_a_version_any_of_several_commands_expects_is_the_logs(writer, deployment, paid):
+    """Given commands that expect a version, then it is the one before all of them; another writes nothing."""
+    first, second = now_asked(reverse(), refund())
+    with pytest.raises(VersionConflictError, match="account/A1 is at version 3, not 4"):
+        writer.execute_all([first, replace(second, expected_version=4)], receipt("k"))
+    assert events(deployment) == paid
+    assert not writer.execute_all([first, replace(second, expected_version=3)], receipt("k")).refused
+
+
+def test_commands_under_a_condition_that_does_not_hold_write_nothing(writer, deployment, paid):
+    """Given a condition that is refused under the lock, then that is the answer, before any command's own refusal."""
+
+    def never(_connection):
+        refuse(Code.CASE_NOT_FOUND, "It does not hold.", id="K1")
+
+    body = writer.execute_all(now_asked(reverse(), refund(99_999)), receipt("k"), never).body
+    assert body["refusal"] == {
+        "code": "case.not_found",
+        "message": "It does not hold.",
+        "details": {"id": "K1"},
+    }
+    assert events(deployment) == paid
+
+
+def test_a_condition_is_looked_at_where_nothing_can_change_any_more(writer, deployment, paid):
+    """Given eight who would each act on an unchanged stream, when they come at once, then one of them does."""
+    ledger = deployment.ledger(LEDGER)
+
+    def unchanged(connection):
+        if heads(connection, ["account/A1"])["account/A1"].version != 3:
+            refuse(Code.ID_USED, "It has changed.")
+
+    def one(number):
+        return writer.execute_all(now_asked(pay(f"P{number}")), receipt(f"{number}"), unchanged)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(one, range(8)))
+    assert sum(not a.refused for a in answers) == 1
+    assert len(ledger.history("account/A1")) == 4
+
+
+def test_many_threads_with_several_commands_each_keep_them_together(writer, deployment):
+    """Given six clerks at one account, when each brings pairs of payments, then no pair is torn or lost."""
+
+    def clerk(name):
+        for n in range(4):
+            pair = [asked(pay(f"{name}-{n}-{half}")) for half in "ab"]
+            assert not writer.execute_all(pair, receipt(f"{name}-{n}")).refused
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(clerk, range(6)))
+    ids = [r.event.data.payment_id for r in deployment.ledger(LEDGER).history("account/A1")[1:]]
+    assert len(ids) == 48
+    assert all(a[:-1] == b[:-1] for a, b in zip(ids[::2], ids[1::2], strict=True))
+
+
+def test_no_commands_at_all_is_a_mistake(writer):
+    """Given nothing to execute, then ValueError."""
+    with pytest.raises(ValueError, match="at least one command"):
+        writer.execute_all([], receipt("k"))
 
 
 # -- what an event says of itself ---------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Reads the model billing_status together with how far it is, and waits, within a bound, until it is far enough."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -15,10 +15,11 @@ from api.waiting import POLL_S, Shared
 from domain.calendar import day_of
 from domain.events.envelope import ledger_of
 from domain.ledger.application import Ledger
-from projections.billing_status import BillingStatus, Status, status_of
-from projections.engine import Standing, standings
+from projections.billing_status import BillingStatus, Status, status_of, statuses
+from projections.engine import NotBuiltError, Standing, standings
 
 MODEL = BillingStatus.name
+T = TypeVar("T")
 WAIT_MAX_S = 5.0  # a healthy model is a tenth of a second behind: who waits longer is better told so
 
 
@@ -67,10 +68,22 @@ def behind(standing: Standing | None, wanted: int) -> ProblemError:
 
 def row_of(ledger: Ledger, account_id: str, standing: Standing) -> Status:
     """Return an account's row; raises ProblemError where the model has not come to it yet."""
-    row = status_of(ledger, account_id)
+    row = _read(lambda: status_of(ledger, account_id))
     if row is None:
         raise behind(standing, ledger.journal.last_position())
     return row
+
+
+def page_of(ledger: Ledger, after: str, wanted: Mapping[str, Any]) -> list[Status]:
+    """Return the rows after one of them, filtered; raises ProblemError where the model is still to be made."""
+    return _read(lambda: statuses(ledger, after=after, **wanted))
+
+
+def _read(ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except NotBuiltError as error:
+        raise ProblemError("storage.not_ready", f"{error}: come back", headers=retry_after()) from error
 
 
 def on_today(row: Status, now: datetime) -> dict[str, Any]:

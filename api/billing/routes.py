@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.reading import WAIT_MAX_S, candidates, on_today, projection_of, reached, row_of
+from api.billing.reading import WAIT_MAX_S, candidates, on_today, page_of, projection_of, reached, row_of
 from api.problems import ProblemError, documented
 from api.requests import JsonRoute, Region, Running, Stopping, answer
 from api.waiting import Shared
 from domain.events.fields import IDENTIFIER_MAX_CHARS, Identifier
 from domain.ledger.application import Ledger
 from domain.ledger.recorder import POSITION_MAX
-from projections.billing_status import Status, statuses
+from projections.billing_status import Status
 from projections.engine import Standing
 
 LIMIT_DEFAULT = 100
@@ -201,7 +201,7 @@ async def accounts(
             continue
         standing = await reached(ledger, min_position, wait_s, stopping, shared)
         start = from_id if ledger.region == from_ledger else ""
-        rows = await anyio.to_thread.run_sync(_page, ledger, start, wanted)
+        rows = await anyio.to_thread.run_sync(page_of, ledger, start, wanted)
         if rows or index == len(ledgers) - 1:
             now = runtime.clock()
             body = {
@@ -211,10 +211,6 @@ async def accounts(
             }
             return answer(body, headers={"Recount-Position": str(standing.position)})
     return answer({"accounts": [], "next": None, "projection": None})
-
-
-def _page(ledger: Ledger, after: str, wanted: dict[str, Any]) -> list[Status]:
-    return statuses(ledger, after=after, **wanted)
 
 
 def _next(ledgers: Sequence[Ledger], rows: Sequence[Status], limit: int) -> str | None:

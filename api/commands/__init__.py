@@ -1,5 +1,5 @@
 """The commands of `recount`: one module for each group, listed here in the order of the help."""
 
-from api.commands import history, service, transfer
+from api.commands import calendar, comparison, dossier, history, models, notices, remedies, service, transfer
 
-GROUPS = (service, transfer, history)
+GROUPS = (service, transfer, history, comparison, remedies, dossier, calendar, notices, models)

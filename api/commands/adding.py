@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from api.settings import Settings
 from api.terminal import Terminal
 
+Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
 Run = Callable[[argparse.Namespace, Settings, Terminal], int]
 """Does a command and returns the exit code."""
 
@@ -16,6 +18,19 @@ class Add(Protocol):
 
     def __call__(self, name: str, run: Run, text: str) -> argparse.ArgumentParser:
         """Add one."""
+
+
+def add_shared(parser: Parser) -> Parser:
+    """Add what every command takes, and return the parser; the defaults are those of the whole command line.
+
+    A command of several actions adds it to each, with argument_default=argparse.SUPPRESS: else the action's
+    defaults would take the place of what was given before it.
+    """
+    parser.add_argument("--data", type=Path, metavar="DIR", help="embedded data directory")
+    parser.add_argument("--region", metavar="R", help="the ledger, where a subject stands in several")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    return parser
 
 
 def add_inquiry(asked: argparse.ArgumentParser) -> None:

@@ -89,12 +89,7 @@ def findings(given: argparse.Namespace, settings: Settings, terminal: Terminal) 
 def counterfactual(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
     """Say what should have happened, beside what did, and what would put it right."""
     _check_position(given.position)
-    assume = {}
-    for text in given.assume:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise MalformedError("--assume", "should be NAME=VALUE, as expiry_option=suspend")
-        assume[name] = value
+    assume = assumptions(given.assume)
     with opened(settings, terminal.say) as runtime:
         answer = lawful(
             runtime,
@@ -107,3 +102,14 @@ def counterfactual(given: argparse.Namespace, settings: Settings, terminal: Term
         )
     terminal.answer(answer, counterfactual_lines(answer))
     return 0
+
+
+def assumptions(given: list[str]) -> dict[str, str]:
+    """Return assumptions given as NAME=VALUE by name; raises MalformedError."""
+    assume = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise MalformedError("--assume", "should be NAME=VALUE, as expiry_option=suspend")
+        assume[name] = value
+    return assume

@@ -1,5 +1,15 @@
-"""The read side for investigators: everything that happened around a subject, and what was true when."""
+"""For investigators: everything that happened around a subject, what was true when, and what puts it right."""
 
-from api.investigations.routes import router
+from fastapi import APIRouter
+
+from api.investigations.accepting import router as accepting
+from api.investigations.comparing import router as comparing
+from api.investigations.dossier import router as dossier
+from api.investigations.routes import router as questions
+
+router = APIRouter()
+# Side by side, each with the whole prefix: a route of a router in a router is logged without it.
+for part in (questions, comparing, accepting, dossier):
+    router.include_router(part)
 
 __all__ = ["router"]

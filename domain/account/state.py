@@ -114,6 +114,8 @@ class Account:
     status: Status = "pending"
     status_since: datetime | None = None
     suspension_reason: str | None = None
+    stops: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    """When the service stood still: since when and until when, None where it still does."""
     legacy: dict[str, Any] | None = None
     package_id: str | None = None
     packages: dict[str, Package] = field(default_factory=dict)
@@ -322,12 +324,16 @@ def _cancelled(s: Account, _r: Recorded, d: ev.CancellationRequested) -> None:
 
 @fold.on(ev.ServiceSuspended)
 def _suspended(s: Account, r: Recorded, d: ev.ServiceSuspended) -> None:
+    if s.status != "suspended":
+        s.stops.append((r.event.time, None))
     s.now("suspended", r, anew=d.reason != s.suspension_reason)
     s.suspension_reason = d.reason
 
 
 @fold.on(ev.ServiceResumed)
 def _resumed(s: Account, r: Recorded, _d: ev.ServiceResumed) -> None:
+    if s.status == "suspended" and s.stops:
+        s.stops[-1] = s.stops[-1][0], r.event.time
     s.now("active", r)
     s.suspension_reason = None
 

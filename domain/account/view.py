@@ -24,7 +24,6 @@ def account_view(account: Account, on: date) -> dict[str, Any]:
     """Return the account's state on a day (in its region's time zone), amounts in fen."""
     money = figures(account.books, on)
     unpaid_fen = {item.charge_id: item.unpaid_fen for item in money.open_items}
-    package = account.packages.get(account.package_id or "")
     return {
         "account_id": account.account_id,
         "status": account.status,
@@ -33,7 +32,7 @@ def account_view(account: Account, on: date) -> dict[str, Any]:
         "line_of_business": account.line_of_business or None,
         "party_id": account.party_id or None,
         "legacy": account.legacy,
-        "package": _package(account, package, on) if package else None,
+        "package": package_view(account, on),
         "packages": [_package(account, p, on) for p in account.packages.values()],
         "expiry_choices": [
             {
@@ -114,6 +113,12 @@ def money_view(money: Owed, late: PastDue) -> dict[str, Any]:
         "days_past_due": late.days_past_due,
         "aging": late.aging,
     }
+
+
+def package_view(account: Account, on: date) -> dict[str, Any] | None:
+    """Return the account's present package as it is on a day, if it has one."""
+    package = account.packages.get(account.package_id or "")
+    return _package(account, package, on) if package else None
 
 
 def _package(account: Account, package: Package, on: date) -> dict[str, Any]:

@@ -100,6 +100,11 @@ class Draft:
     data: Payload
 
 
+def event_id(command_id: str, number: int) -> str:
+    """Return the id of an event that commands executed under one id lead to; they are numbered from 1."""
+    return f"{command_id}.{number}"
+
+
 def to_event(kind: type[P], source: Command, **computed: Any) -> P:
     """Return an event with the command's fields of the same names, and with those that were computed."""
     fields: dict[str, Any] = kind.__pydantic_fields__  # type: ignore[attr-defined]

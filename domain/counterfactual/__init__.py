@@ -5,6 +5,7 @@ operator might have levied or done but did not is not added: a counterfactual is
 than what happened. Assumptions are explicit, and the answer names each.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -15,14 +16,17 @@ from domain.counterfactual.walk import Difference, Lawful, lawful_account, until
 from domain.events import party as pv
 from domain.events.envelope import Recorded
 from domain.events.fields import MalformedError
-from domain.policies import DEFAULT_OPTION
-from domain.replay import in_order
+from domain.policies.service import DEFAULT_OPTION
+from domain.replay import canonical, in_order
 from domain.rules.book import Rulebook, rulebook_of
 from domain.rules.facts import AccountFacts, Measure, PartyFacts, World
-from domain.rules.standing import cleared_by, entry_basis, working_days_after
+from domain.rules.standing import cleared_by, entry_basis, removal_of, working_days_after
 
 OPTIONS = ("suspend", "convert_to_monthly", "renew_annual")
 ASSUMABLE = ("expiry_option",)
+PROPOSAL = ("subject", "position", "until", "assumptions", "rulebook_version", "proposed_events")
+"""What of an answer makes a proposal. The known-at instant is none of it: where it was not named it is the moment
+of asking."""
 
 
 def check_assumptions(given: Mapping[str, str]) -> dict[str, str]:
@@ -76,7 +80,7 @@ def counterfactual(
     else:
         actual["status"] = until_day(facts, until).status
         lawful["status"] = walked[0][1].account.status
-    return {
+    answer = {
         "subject": subject,
         "until": until.isoformat(),
         "known_at": known_at.isoformat(),
@@ -101,6 +105,13 @@ def counterfactual(
         "to_refund_fen": sum(w.to_refund_fen for _, w in walked),
         "proposed_events": proposed,
     }
+    return {**answer, "proposal_digest": proposal_digest(answer)}
+
+
+def proposal_digest(answer: Mapping[str, Any]) -> str:
+    """Return what a counterfactual proposes as one digest: by it the proposal that was read is known again."""
+    body = {name: answer[name] for name in PROPOSAL}
+    return "sha256:" + hashlib.sha256(canonical(body)).hexdigest()
 
 
 def entry_standing(party: PartyFacts, until: date) -> Iterator[str]:
@@ -125,8 +136,12 @@ def _lawful_standing(
         if not fails:
             cleared = cleared_by(party, added, entry)
             limit = Measure(book, "blacklist-removal")
-            overdue = cleared is not None and (
-                working_days_after(cleared[0], limit.at(cleared[0], "working_days")) <= until
+            overdue = cleared is not None and _stood_too_long(
+                party,
+                working_days_after(cleared[0], limit.at(cleared[0], "working_days")),
+                added,
+                entry,
+                until,
             )
             if not overdue:
                 listed = listed or entry.entry_id in standing
@@ -144,6 +159,14 @@ def _lawful_standing(
                 }
             )
     return listed, differences, corrections
+
+
+def _stood_too_long(
+    party: PartyFacts, deadline: date, added: Recorded, entry: pv.BlacklistEntryAdded, until: date
+) -> bool:
+    """Whether an entry stood, or stands, longer than its deadline."""
+    gone = removal_of(party, added, entry)
+    return deadline < (party.day(gone) if gone is not None else until)
 
 
 def _days(account: AccountFacts, lawful: Lawful, until: date) -> Iterator[dict[str, Any]]:

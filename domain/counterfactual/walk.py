@@ -1,6 +1,7 @@
 """One account's calendar, walked day by day: what is kept of its history, and what the policies derive anew."""
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -12,17 +13,20 @@ from domain.calendar import day_of, start_of, zone_of
 from domain.events import account as ev
 from domain.events.envelope import Event, Recorded
 from domain.events.fields import Payload
-from domain.policies import (
-    Handling,
-    Missing,
-    Prices,
+from domain.policies.due import Handling, Happening, Missing, Prices
+from domain.policies.service import (
     arrears_suspension_due,
     cancellation_due,
+    carrying_on_due,
     days,
     expiry_due,
+    lapse_due,
+    own_handling,
     restoration_due,
+    return_due,
     termination_due,
 )
+from domain.replay import in_order
 from domain.rules import windows
 from domain.rules.arrears import holds_on
 from domain.rules.book import Rulebook
@@ -31,6 +35,7 @@ from domain.rules.identity import unverified
 
 LAWFUL_SOURCE = "urn:recount:counterfactual"
 ONE_DAY = timedelta(days=1)
+AT_ITS_START, AT_ITS_END = time(0, 5), time(23, 59, 59)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class _Walk:
         self.until = until
         self.book = book
         self.handling: dict[str, Handling] = {}
+        self.ends: dict[str, date] = {}
+        """Where the terms end that were sold, by package."""
         self.assumed: dict[str, str] = {}
         self.prices = Prices()
         self.differences: list[Difference] = []
@@ -81,6 +88,8 @@ class _Walk:
         self.state = Account(account.subject.partition("/")[2])
         self.lawful: list[Recorded] = []
         self._suspended_on: date | None = None
+        self._missing: set[str] = set()
+        self._actual = Standing.of(account.history)
         self._learn(assume)
 
     def _learn(self, assume: Mapping[str, str]) -> None:
@@ -93,6 +102,7 @@ class _Walk:
         for term in self.facts.terms:
             if term.renewal or term.end is None:
                 continue
+            self.ends[term.package_id] = term.end
             choice = self.facts.own_choice(term.package_id, start_of(term.end, self.facts.state.region))
             if choice is not None:
                 self.handling[term.package_id] = Handling(choice[1].option, assumed=False)
@@ -106,6 +116,7 @@ class _Walk:
         """Return the exogenous events, and of the endogenous the charges that stand."""
         dropped: set[str] = set()
         found = []
+        stopped_for: str | None = None
         for recorded in self.facts.history:
             data = recorded.event.data
             if self.facts.day(recorded) > self.until:
@@ -121,8 +132,9 @@ class _Walk:
             elif isinstance(data, ev.ChargeReversed):
                 if data.fee_id is not None or data.charge_id in dropped:
                     continue
-            elif type(data).ENDOGENOUS and not _of_the_customer(data):
+            elif type(data).ENDOGENOUS and not _of_the_customer(data, stopped_for):
                 continue
+            stopped_for = _stopped_for(data, stopped_for)
             found.append(recorded)
         return found
 
@@ -162,12 +174,12 @@ class _Walk:
         queue = iter(kept)
         waiting = next(queue, None)
         for day in days(first, self.until):
-            for data in self._due(day):
-                self._step(self._event(day, data, region))
+            self._close(day, AT_ITS_START, region)
             ends = start_of(day + ONE_DAY, region)
             while waiting is not None and waiting.event.time < ends:
                 self._step(waiting)
                 waiting = next(queue, None)
+            self._close(day, AT_ITS_END, region)
             for recorded, fee in fees:
                 if self.facts.day(recorded) == day:
                     self._levy(recorded, fee)
@@ -182,31 +194,44 @@ class _Walk:
     def _due(self, day: date) -> Iterator[Payload]:
         """Return what a day makes due; of what burdens the customer only what the operator did by then."""
         yield from cancellation_due(self.state, day)
-        for due in expiry_due(self.state, day, self.handling, self.prices):
-            if isinstance(due, Missing):
-                self.undetermined.append(f"{due.on}: {due.what} is not on record")
-            else:
-                yield due
-        yield from self._after_expiry()
+        later = self._chosen_later()
+        handling = {**self.handling, **later}
+        yield from self._priced(expiry_due(self.state, day, handling, self.prices))
+        yield from self._priced(carrying_on_due(self.state, day, later, self.prices))
+        yield from return_due(self.state, day)
         yield from restoration_due(self.state, day)
-        if self._did(ev.ServiceSuspended, day):
+        yield from lapse_due(self.state, day, handling)
+        status, reason = self._actual.on(day)
+        if reason == "arrears":
             yield from arrears_suspension_due(self.state, day)
-        if self._did(ev.ServiceTerminated, day):
-            yield from termination_due(self.state, day, self._suspended_on)
+        if reason == "arrears" and status == "terminated":
+            yield from termination_due(self.state, day)
 
-    def _after_expiry(self) -> Iterator[Payload]:
-        """Bring a service back that stopped at its term's end, once the customer has acted."""
-        if self.state.status != "suspended" or self.state.suspension_reason != "expiry":
-            return
-        package = self.state.packages.get(self.state.package_id or "")
-        if package is not None and package.expired_on is None:
-            yield ev.ServiceResumed(reason="customer_request")
+    def _priced(self, happenings: Iterator[Happening]) -> Iterator[Payload]:
+        """Return what happens, and keep what lacks a figure."""
+        for happening in happenings:
+            if not isinstance(happening, Missing):
+                yield happening
+            elif happening.what not in self._missing:
+                self._missing.add(happening.what)
+                self.undetermined.append(f"{happening.on}: {happening.what} is not on record")
 
-    def _did(self, kind: type[ev.ServiceSuspended | ev.ServiceTerminated], day: date) -> bool:
-        return any(d.reason == "arrears" and self.facts.day(r) <= day for r, d in self.facts.of(kind))
+    def _chosen_later(self) -> dict[str, Handling]:
+        """Return what the customers asked for once their terms had ended, which needs no presentation."""
+        return {
+            package_id: chosen
+            for package_id, chosen in own_handling(self.state).items()
+            if package_id in self.ends
+            and chosen.chosen_on is not None
+            and chosen.chosen_on >= self.ends[package_id]
+        }
 
-    def _event(self, day: date, data: Payload, region: str) -> Recorded:
-        moment = datetime.combine(day, time(0, 5), tzinfo=zone_of(region))
+    def _close(self, day: date, hour: time, region: str) -> None:
+        """Do what is due: an operator may close a day early or late, and what was due by either was lawful."""
+        for data in self._due(day):
+            self._step(self._event(datetime.combine(day, hour, tzinfo=zone_of(region)), data, region))
+
+    def _event(self, moment: datetime, data: Payload, region: str) -> Recorded:
         event = Event(
             id=f"lawful-{len(self.lawful) + 1}",
             source=LAWFUL_SOURCE,
@@ -293,6 +318,9 @@ class _Walk:
         refund_fen = max(0, after.credit_fen - before.credit_fen)
         if refund_fen:
             proposed.append(self._proposal("RefundPaid", {"amount_fen": refund_fen, "method": "as paid"}))
+        # Whoever is cut off without right is let back in; nobody is cut off by a correction.
+        if self.state.status == "active" and actual.status == "suspended":
+            proposed.append(self._proposal("ServiceResumed", {"reason": "suspended_without_basis"}))
         self._service_differences()
         return Lawful(
             account=self.state,
@@ -322,26 +350,89 @@ class _Walk:
 
     def _service_differences(self) -> None:
         """Name the suspensions, terminations, conversions and renewals that were not lawful as they happened."""
-        lawful = {(type(r.event.data), day_of(r.event.time, r.event.region)) for r in self.lawful}
-        kinds = {
-            ev.PackageConverted: "charge-basis",
-            ev.PackageRenewed: "charge-basis",
-            ev.ServiceSuspended: "suspension-window",
-            ev.ServiceTerminated: "termination-window",
-        }
+        lawful = Standing.of(self.lawful)
         for recorded in self.facts.history:
-            data = recorded.event.data
-            rule_id = kinds.get(type(data))
-            day = self.facts.day(recorded)
-            if rule_id is not None and day <= self.until and (type(data), day) not in lawful:
-                self._differs(recorded, rule_id, f"{recorded.event.type} would not have happened on {day}")
+            data, day = recorded.event.data, self.facts.day(recorded)
+            if day > self.until:
+                continue
+            stood = {lawful.on(day)[0], lawful.on(day + ONE_DAY)[0]}  # closed early or late in the day
+            match data:
+                case ev.ServiceSuspended() if not stood & {"suspended", "terminated"}:
+                    rule_id = "suspension-window"
+                case ev.ServiceTerminated() if "terminated" not in stood:
+                    rule_id = "termination-window"
+                case ev.PackageConverted() | ev.PackageRenewed() if not self._goes_on(data):
+                    rule_id = "charge-basis"
+                case _:
+                    continue
+            self._differs(recorded, rule_id, f"{recorded.event.type} would not have happened on {day}")
+
+    def _goes_on(self, data: ev.PackageConverted | ev.PackageRenewed) -> bool:
+        """Whether a package lawfully went on as it did, from that day or the day after."""
+        start = _begins(data)
+        return any(
+            type(d) is type(data)
+            and isinstance(d, ev.PackageConverted | ev.PackageRenewed)
+            and d.package_id == data.package_id
+            and abs(_begins(d) - start) <= ONE_DAY
+            for d in (r.event.data for r in self.lawful)
+        )
 
 
-def _of_the_customer(data: Payload) -> bool:
+def _begins(data: ev.PackageConverted | ev.PackageRenewed) -> date:
+    return data.from_ if isinstance(data, ev.PackageConverted) else data.start
+
+
+class Standing:
+    """How a service stood at the end of each day: its status, and the reason of a stop."""
+
+    def __init__(self) -> None:
+        self._days: list[date] = []
+        self._stood: list[tuple[str, str | None]] = []
+
+    @classmethod
+    def of(cls, history: Iterable[Recorded]) -> "Standing":
+        """Return it by a history."""
+        made = cls()
+        reason: str | None = None
+        for recorded in in_order(history):
+            match recorded.event.data:
+                case ev.ServiceSuspended(reason=why):
+                    status, reason = "suspended", why
+                case ev.ServiceResumed():
+                    status, reason = "active", None
+                case ev.ServiceTerminated(reason=why):
+                    # An end for arrears is one whatever came before; another keeps what it was stopped for.
+                    status, reason = "terminated", why if reason is None or why == "arrears" else reason
+                case _:
+                    continue
+            made._days.append(day_of(recorded.event.time, recorded.event.region))
+            made._stood.append((status, reason))
+        return made
+
+    def on(self, day: date) -> tuple[str, str | None]:
+        """Return the status and the reason at the end of a day."""
+        index = bisect_right(self._days, day)
+        return self._stood[index - 1] if index else ("active", None)
+
+
+_WISHES = ("customer_request", "fraud")
+
+
+def _of_the_customer(data: Payload, stopped_for: str | None) -> bool:
     """Whether a service event follows the customer's or a court's wish, which no policy can derive."""
     if isinstance(data, ev.ServiceSuspended):
-        return data.reason in ("customer_request", "fraud")
+        return data.reason in _WISHES
+    if isinstance(data, ev.ServiceResumed):
+        return stopped_for in _WISHES
     return isinstance(data, ev.ServiceTerminated) and data.reason == "identity_misuse"
+
+
+def _stopped_for(data: Payload, before: str | None) -> str | None:
+    """Return for whose wish the service stands still after an event that is kept."""
+    if isinstance(data, ev.ServiceSuspended):
+        return data.reason
+    return None if isinstance(data, ev.ServiceResumed) else before
 
 
 def until_day(account: AccountFacts, until: date) -> Account:

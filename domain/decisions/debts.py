@@ -11,7 +11,9 @@ from domain.account import Account, figures
 from domain.account.money import Debt
 from domain.account.state import Choice, Package
 from domain.calendar import day_of
+from domain.party import BlacklistEntry, Party
 from domain.refusals import Code, refuse
+from domain.rules.windows import ONE_DAY, late_fee_start
 
 RECURRING = frozenset({"package", "monthly"})
 
@@ -58,6 +60,59 @@ def refuse_held(account: Account, what: str, charge_id: str) -> NoReturn:
     )
 
 
+def late_fee_from(account: Account, charge: Debt, region: str) -> date | None:
+    """Return the first day for which no fee was assessed yet on a charge, after the holds that once stood.
+
+    None where the contract lets fees begin with a suspension for arrears that has not come.
+    """
+    assert account.terms is not None  # an opened account has a contract
+    stopped = account.status in ("suspended", "terminated") and account.suspension_reason == "arrears"
+    # After a termination it is that day, which is later.
+    suspended_on = day_of(account.status_since, region) if stopped and account.status_since else None
+    start = late_fee_start(account.terms, charge.due_on, suspended_on)
+    if start is None:
+        return None
+    # A fee that was taken back leaves its days open again.
+    fees = (f for f in account.books.fees.values() if f.charge_id == charge.debt_id and f.standing_fen)
+    start = max([start, *(f.period_end for f in fees)])
+    for held_from, held_to in held_days(account, charge, region):
+        if held_from <= start < held_to:
+            start = held_to
+    return start
+
+
+def held_days(account: Account, charge: Debt, region: str) -> list[tuple[date, date]]:
+    """Return the days under holds against late fees that were released, each with the day after its last."""
+    return sorted(
+        (day_of(hold.placed_at, region), day_of(released_at, region) + ONE_DAY)
+        for hold, released_at in account.past_holds
+        if hold.covers("late_fee", charge.debt_id)
+    )
+
+
+def entry_basis_charges(account: Account, entry: BlacklistEntry, on: date) -> list[Debt]:
+    """Return the charges a blacklist entry rests on; where it names none that are known, what is overdue on a day."""
+    named = set(entry.basis_event_ids)
+    charges = [
+        c
+        for c in account.books.charges.values()
+        if c.event_id in named or reference(c.source, c.event_id) in named
+    ]
+    return charges or [d.charge for d in overdue(account, on)]
+
+
+def misused_number(account: Account, people: Iterable[Party]) -> str | None:
+    """Return a number of the account that was made with misused documents, if there is one."""
+    for party in people:
+        for number in account.numbers.values():
+            if (
+                number.number_id in party.misused_numbers
+                or number.registration_id in party.misused_registrations
+            ):
+                return number.number_id
+    return None
+
+
 def customers_choice(account: Account, package_id: str, *options: str) -> Choice | None:
     """Return the choice of what happens at a package's end, if it is the customer's and one of these."""
     choice = account.choices.get(package_id)
@@ -66,13 +121,20 @@ def customers_choice(account: Account, package_id: str, *options: str) -> Choice
     return choice
 
 
-def carried_by(account: Account, start: date, end: date) -> Package | None:
-    """Return the package that runs through a period, by the customer's choice where an annual term ended."""
+def carried_by(account: Account, kind: str, start: date, end: date) -> Package | None:
+    """Return the package that runs through a period, by the customer's choice where an annual term ended.
+
+    After a term a month is charged for by a package that goes on by the month, a year by one that was renewed.
+    """
     for package in account.packages.values():
         runs = package.start <= start and (package.end is None or end <= package.end)
-        if runs and (package.term_end is None or _chosen(account, package)):
+        fits = package.term_end is None or _CYCLES.get(kind) in (None, package.cycle)
+        if runs and fits and (package.term_end is None or _chosen(account, package)):
             return package
     return None
+
+
+_CYCLES = {"monthly": "monthly", "package": "annual"}
 
 
 def holders_own(account: Account, debts: Iterable[Owed]) -> list[Owed]:
@@ -93,13 +155,13 @@ def lacks_basis(account: Account, kind: str, start: date, end: date) -> date | N
     """
     if kind not in RECURRING and not (kind == "usage" and account.line_of_business == "fixed_broadband"):
         return None
-    return uncarried(account, start, end)
+    return uncarried(account, kind, start, end)
 
 
-def uncarried(account: Account, start: date, end: date) -> date | None:
+def uncarried(account: Account, kind: str, start: date, end: date) -> date | None:
     """Return the end of the annual term that a period goes beyond with no package to carry it, if it does."""
     passed = [e for p in account.packages.values() for e in annual_ends(p) if e < end]
-    if not passed or carried_by(account, start, end) is not None:
+    if not passed or carried_by(account, kind, start, end) is not None:
         return None
     return max(passed)
 

@@ -14,7 +14,9 @@ from domain.decisions.debts import (
     RECURRING,
     carried_by,
     customers_choice,
+    held_days,
     lacks_basis,
+    late_fee_from,
     reference,
     refuse_held,
     uncarried,
@@ -24,7 +26,7 @@ from domain.decisions.hearing import Decisions, Hearing, check_after, check_cons
 from domain.decisions.packages import OPTIONS
 from domain.events import account as ev
 from domain.refusals import Code, refuse
-from domain.rules.windows import LATE_FEE_PPM, ONE_DAY, late_fee_start
+from domain.rules.windows import LATE_FEE_PPM, ONE_DAY
 
 decisions: Decisions[Account] = Decisions()
 
@@ -97,7 +99,7 @@ def _check_asked_for(h: Hearing, a: Account, c: cmd.PostCharge) -> None:
     """Refuse installation and equipment charged for time, once an annual term ended, that nobody asked for."""
     if c.kind not in AT_ONCE or c.period_end == c.period_start:
         return
-    if uncarried(a, c.period_start, c.period_end) is not None:
+    if uncarried(a, c.kind, c.period_start, c.period_end) is not None:
         check_consent(h, h.asked.evidenceref, f"A charge of {c.kind} for time after an annual term")
 
 
@@ -124,7 +126,7 @@ def _check_due(due_on: date, earliest: date) -> None:
 
 def _basis(a: Account, c: cmd.PostCharge) -> str | None:
     """Return the reference to the choice that a charge for time after an annual term rests on."""
-    package = carried_by(a, c.period_start, c.period_end) if c.kind in RECURRING else None
+    package = carried_by(a, c.kind, c.period_start, c.period_end) if c.kind in RECURRING else None
     if package is None or package.term_end is None:
         return None
     choice = customers_choice(a, package.package_id, *OPTIONS)
@@ -239,37 +241,14 @@ def _check_overdue(h: Hearing, charge: Debt) -> None:
 
 def _late_fee_from(h: Hearing, a: Account, charge: Debt) -> date:
     """Return the first day for which no fee was assessed yet on a charge, after the holds that once stood."""
-    assert a.terms is not None  # an opened account has a contract
-    start = late_fee_start(a.terms, charge.due_on, _suspended_on(h, a))
+    start = late_fee_from(a, charge, h.asked.region)
     if start is None:
         refuse(
             Code.LATE_FEE_NOT_STARTED,
             f"The contract of account {a.account_id} lets late fees begin with the suspension.",
             charge_id=charge.debt_id,
         )
-    # A fee that was taken back leaves its days open again.
-    fees = (f for f in a.books.fees.values() if f.charge_id == charge.debt_id and f.standing_fen)
-    start = max([start, *(f.period_end for f in fees)])
-    for held_from, held_to in _held_days(h, a, charge):
-        if held_from <= start < held_to:
-            start = held_to
     return start
-
-
-def _suspended_on(h: Hearing, a: Account) -> date | None:
-    """Return since when the service is stopped for arrears; after a termination that day, which is later."""
-    stopped = a.status in ("suspended", "terminated") and a.suspension_reason == "arrears"
-    return day_of(a.status_since, h.asked.region) if stopped and a.status_since else None
-
-
-def _held_days(h: Hearing, a: Account, charge: Debt) -> list[tuple[date, date]]:
-    """Return the days under holds against late fees that were released, each with the day after its last."""
-    region = h.asked.region
-    return sorted(
-        (day_of(hold.placed_at, region), day_of(released_at, region) + ONE_DAY)
-        for hold, released_at in a.past_holds
-        if hold.covers("late_fee", charge.debt_id)
-    )
 
 
 def _check_late_fee_days(h: Hearing, a: Account, c: cmd.AssessLateFee, start: date) -> None:
@@ -286,7 +265,7 @@ def _check_late_fee_days(h: Hearing, a: Account, c: cmd.AssessLateFee, start: da
             charge_id=c.charge_id,
             start=start,
         )
-    for held_from, held_to in _held_days(h, a, _charge(a, c.charge_id)):
+    for held_from, held_to in held_days(a, _charge(a, c.charge_id), h.asked.region):
         if start < held_from < c.to:
             refuse(
                 Code.HOLD_COVERS,

@@ -9,6 +9,7 @@ from typing import get_args
 
 from domain.account import Account
 from domain.account.state import Choice, Package
+from domain.calendar import day_of
 from domain.commands import account as cmd
 from domain.commands.asking import to_event
 from domain.decisions.debts import annual_ends, customers_choice, reference
@@ -171,8 +172,8 @@ def _convert(h: Hearing, a: Account, c: cmd.ConvertPackage) -> ev.PackageConvert
             f"The customer did not choose convert_to_monthly for package {c.package_id}: ask, and record it.",
             package_id=c.package_id,
         )
-    start = c.from_ or package.end
-    _check_after(package, start)
+    start = c.from_ or _first_day(h, a, package, choice)
+    _check_after(h, a, package, choice, start)
     return to_event(ev.PackageConverted, c, from_=start, basis_event_id=_basis(choice))
 
 
@@ -186,9 +187,9 @@ def _renew(h: Hearing, a: Account, c: cmd.RenewPackage) -> ev.PackageRenewed:
             f"The customer did not choose renew_annual for package {c.package_id}: ask, and record it.",
             package_id=c.package_id,
         )
-    start = c.start or package.end
-    _check_after(package, start)
-    if start is None or c.end <= start:
+    start = c.start or _first_day(h, a, package, choice)
+    _check_after(h, a, package, choice, start)
+    if c.end <= start:
         refuse(
             Code.PERIOD_OVERLAPS,
             f"The new term of package {c.package_id} should end after it starts, on {start}.",
@@ -198,13 +199,34 @@ def _renew(h: Hearing, a: Account, c: cmd.RenewPackage) -> ev.PackageRenewed:
     return to_event(ev.PackageRenewed, c, start=start, basis_event_id=_basis(choice))
 
 
-def _check_after(package: Package, start: object) -> None:
-    if package.end is not None and start < package.end:  # type: ignore[operator]
+def _first_day(h: Hearing, a: Account, package: Package, choice: Choice) -> date:
+    """Return from when a package may go on: from its term's end.
+
+    Where the service stopped then, from the day the customer chose that it goes on: they had nothing before.
+    """
+    assert package.end is not None  # its term has ended
+    region = h.asked.region
+    stopped = any(until is None or day_of(until, region) > package.end for _, until in a.stops)
+    if choice.recorded_at is None or not stopped:
+        return package.end
+    return max(package.end, day_of(choice.recorded_at, region))
+
+
+def _check_after(h: Hearing, a: Account, package: Package, choice: Choice, start: date) -> None:
+    if package.end is not None and start < package.end:
         refuse(
             Code.PERIOD_OVERLAPS,
             f"The package {package.package_id} is paid until {package.end}: start on that day or later.",
             package_id=package.package_id,
             end=package.end,
+        )
+    first = _first_day(h, a, package, choice)
+    if start < first:
+        refuse(
+            Code.PERIOD_BEFORE_CHOICE,
+            f"The customer chose it for package {package.package_id} on {first}: start on that day or later.",
+            package_id=package.package_id,
+            chosen_on=first,
         )
 
 

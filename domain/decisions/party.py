@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from domain.account import Account
-from domain.account.money import Debt
 from domain.account.state import Notice
 from domain.calendar import day_of
 from domain.commands import party as cmd
@@ -11,7 +10,9 @@ from domain.commands.asking import to_event
 from domain.decisions.debts import (
     Owed,
     debtor,
+    entry_basis_charges,
     free,
+    misused_number,
     overdue,
     reference,
     refuse_held,
@@ -140,21 +141,9 @@ def _check_listable_party(p: Party, account: Account, answers_for: set[str]) -> 
             )
 
 
-def _misused(account: Account, person: list[Party]) -> str | None:
-    """Return a number of the account that was made with misused documents, if there is one."""
-    for party in person:
-        for number in account.numbers.values():
-            if (
-                number.number_id in party.misused_numbers
-                or number.registration_id in party.misused_registrations
-            ):
-                return number.number_id
-    return None
-
-
 def _listable(h: Hearing, account: Account, person: list[Party], answers_for: set[str]) -> list[Owed]:
     """Return the overdue charges that are the party's debt and are not disputed, oldest first."""
-    number_id = _misused(account, person)
+    number_id = misused_number(account, person)
     if number_id is not None:
         # Charges name no number: with one misused number none of them is surely the party's.
         refuse(
@@ -289,12 +278,12 @@ def _wrong_reason(h: Hearing, p: Party, account: Account, entry: BlacklistEntry,
     """Return what would be right, where the reason is not what the account shows."""
     match reason:
         case "arrears_cleared":
-            if any(unpaid_fen(account, c.debt_id, h.day) for c in _basis_charges(h, account, entry)):
+            if any(unpaid_fen(account, c.debt_id, h.day) for c in entry_basis_charges(account, entry, h.day)):
                 return f"The debt behind the entry {entry.entry_id} is not paid yet."
         case "debt_void":
-            basis = _basis_charges(h, account, entry)
+            basis = entry_basis_charges(account, entry, h.day)
             owed = [c for c in basis if c.standing_fen and supported(account, c)]
-            if owed and _misused(account, [p, *h.person(account.party_id)]) is None:
+            if owed and misused_number(account, [p, *h.person(account.party_id)]) is None:
                 return f"The charge {owed[0].debt_id} behind the entry stands: reverse it first."
         case "retention_lapsed":
             # The conduct cannot have ended before it was listed: five years from then at the least.
@@ -302,17 +291,6 @@ def _wrong_reason(h: Hearing, p: Party, account: Account, entry: BlacklistEntry,
             if h.day < lapses_on:
                 return f"The entry {entry.entry_id} may be kept until {lapses_on}."
     return None  # entered_in_error is the operator's own admission, and no account shows it
-
-
-def _basis_charges(h: Hearing, account: Account, entry: BlacklistEntry) -> list[Debt]:
-    """Return the charges an entry rests on; where it names none that are known, whatever is overdue."""
-    named = set(entry.basis_event_ids)
-    charges = [
-        c
-        for c in account.books.charges.values()
-        if c.event_id in named or reference(c.source, c.event_id) in named
-    ]
-    return charges or [d.charge for d in overdue(account, h.day)]
 
 
 @decisions.on(cmd.RefuseSignUp)

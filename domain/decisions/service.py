@@ -5,7 +5,7 @@ from domain.calendar import day_of
 from domain.commands import account as cmd
 from domain.commands.asking import to_event
 from domain.decisions.account import of_holder
-from domain.decisions.debts import Owed, free, holders_own, overdue, refuse_held
+from domain.decisions.debts import Owed, free, holders_own, misused_number, overdue, refuse_held
 from domain.decisions.hearing import Decisions, Hearing, check_consent
 from domain.events import account as ev
 from domain.refusals import Code, refuse
@@ -157,13 +157,8 @@ def _check_termination_day(h: Hearing, a: Account) -> None:
 
 
 def _check_misuse(h: Hearing, a: Account) -> None:
-    for party in h.person(a.party_id):
-        for number in a.numbers.values():
-            if (
-                number.number_id in party.misused_numbers
-                or number.registration_id in party.misused_registrations
-            ):
-                return
+    if misused_number(a, h.person(a.party_id)) is not None:
+        return
     refuse(
         Code.MISUSE_NOT_CONFIRMED,
         f"Confirm the misuse on the party {a.party_id} first, for a number of account {a.account_id}.",

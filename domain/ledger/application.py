@@ -6,7 +6,7 @@ serves the domain's tests. The service writes through `writer.py`; `execute` her
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from eventsourcing.persistence import ApplicationRecorder, InfrastructureFactory
 from eventsourcing.utils import Environment
 
 from domain.calendar import CLOCK_SKEW
-from domain.commands.asking import Asked, Draft
+from domain.commands.asking import Asked, Draft, event_id
 from domain.decisions import decide, needs
 from domain.events.envelope import Event, Recorded
 from domain.events.fields import MalformedError
@@ -63,11 +63,30 @@ class PostgresKeys:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a decision looks at: states, the versions they stand for, and whose streams they are."""
+    """What decisions look at: states, the versions in the log they rest on, and whose streams they are."""
 
-    states: dict[str, State]
-    versions: dict[str, int]
-    ownership: Ownership
+    states: dict[str, State] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    ownership: Ownership = field(default_factory=Ownership)
+    histories: dict[str, list[Recorded]] = field(default_factory=dict)
+
+    def add(self, subject: str, history: list[Recorded]) -> None:
+        """Take a stream in as it stands in the log."""
+        self.histories[subject] = history
+        self.states[subject] = state_of(subject, in_order(history))
+        self.versions[subject] = len(history)
+        self.ownership.learn_history(history)
+
+    def evolve(self, event: Event) -> None:
+        """Evolve a stream's state by an event that is not in the log yet: the newest recorded of its stream.
+
+        The versions stay those of the log. An event that happened before others is folded in its place.
+        """
+        history = self.histories[event.subject]
+        latest = max((r.event.recordedtime for r in history), default=event.recordedtime)
+        newest = replace(event, recordedtime=max(event.recordedtime, latest))
+        history.append(Recorded(newest, len(history) + 1, POSITION_MAX))
+        self.states[event.subject] = state_of(event.subject, in_order(history))
 
 
 class Ledger(Application[str]):
@@ -132,15 +151,17 @@ class Ledger(Application[str]):
         assert isinstance(recorded, Recorded)
         return recorded
 
-    def load(self, asked: Asked, connection: Connection | None = None) -> Loaded:
-        """Load what a command's decision needs, and only that; on a transaction's own connection if given."""
-        loaded = Loaded({}, {}, Ownership())
-        wanted = {asked.subject}
+    def load(self, asked: Asked, connection: Connection | None = None, onto: Loaded | None = None) -> Loaded:
+        """Load what a command's decision needs, and only that; on a transaction's own connection if given.
+
+        `onto` is what earlier commands have loaded and evolved: only what is missing there is read.
+        """
+        loaded = onto or Loaded()
+        wanted = {asked.subject} - loaded.states.keys()
         for _ in range(NEEDS_ROUNDS_MAX):
-            for subject, history in self._read_streams(wanted, connection).items():
-                loaded.states[subject] = state_of(subject, in_order(history))
-                loaded.versions[subject] = len(history)
-                loaded.ownership.learn_history(history)
+            if wanted:
+                for subject, history in self._read_streams(wanted, connection).items():
+                    loaded.add(subject, history)
             wanted = needs(asked, loaded.states) - loaded.states.keys()
             if not wanted:
                 return loaded
@@ -155,14 +176,14 @@ class Ledger(Application[str]):
     # -- writing
 
     def events_of(
-        self, asked: Asked, drafts: Iterable[Draft], command_id: str, recordedtime: datetime
+        self, asked: Asked, drafts: Iterable[Draft], command_id: str, recordedtime: datetime, first: int = 1
     ) -> list[Event]:
-        """Return the drafts as events; raises MalformedError where they lie in the future."""
+        """Return the drafts as events, numbered from `first`; raises MalformedError where they lie in the future."""
         if asked.time > recordedtime + CLOCK_SKEW:
             raise MalformedError("time", "should not lie in the future")
         return [
             Event(
-                id=f"{command_id}.{number}",
+                id=event_id(command_id, number),
                 source=self.source,
                 subject=draft.subject,
                 time=asked.time,
@@ -176,7 +197,7 @@ class Ledger(Application[str]):
                 causationid=asked.causationid,
                 evidenceref=asked.evidenceref,
             )
-            for number, draft in enumerate(drafts, 1)
+            for number, draft in enumerate(drafts, first)
         ]
 
     def prepare(

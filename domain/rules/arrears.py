@@ -1,6 +1,6 @@
 """Rules on arrears: late fees, when service may be suspended and ended, and when it has to come back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from domain.account import late_fee_fen
@@ -166,10 +166,7 @@ def termination_window(account: AccountFacts, measure: Measure) -> Iterator[Obse
         day = account.day(ended)
         suspended = _suspended_before(account, ended)
         if suspended is None:
-            yield Observation(
-                "breach", day, f"ended on {day} without having been suspended for arrears",
-                account.world.names(ended), ("ServiceSuspended",),
-            )  # fmt: skip
+            yield _never_suspended(account, ended)
             continue
         since = account.day(suspended)
         earliest = since + timedelta(days=measure.at(day, "days"))
@@ -183,6 +180,29 @@ def termination_window(account: AccountFacts, measure: Measure) -> Iterator[Obse
             f"ended on {day}, {(day - since).days} days after the suspension of {since}{unpaid}",
             account.world.names(suspended, ended),
         )
+
+
+def _never_suspended(account: AccountFacts, ended: Recorded) -> Observation:
+    """Return what is to be said of an end for arrears before which no suspension for them is on record."""
+    day = account.day(ended)
+    names = account.world.names
+    before = account.history[: account.history.index(ended)]
+    if not any(isinstance(r.event.data, ev.ServiceSuspended | ev.ServiceResumed) for r in before):
+        if not account.of(ev.AccountOpened):
+            said = f"ended on {day}; what was before the account's first event is not on record"
+            return Observation("undetermined", day, said, names(ended), ("AccountOpened", "ServiceSuspended"))
+        migrated = _begins_with_migration(before)
+        if migrated is not None:
+            said = f"ended on {day}; whether the system it came from had suspended it is not on record"
+            return Observation("undetermined", day, said, names(migrated, ended), ("ServiceSuspended",))
+    said = f"ended on {day} without having been suspended for arrears"
+    return Observation("breach", day, said, names(ended), ("ServiceSuspended",))
+
+
+def _begins_with_migration(history: Sequence[Recorded]) -> Recorded | None:
+    """Return the migration with which an account's history begins: nothing came along of what was before."""
+    first = next((r for r in history if not isinstance(r.event.data, ev.AccountOpened)), None)
+    return first if first is not None and isinstance(first.event.data, ev.AccountMigrated) else None
 
 
 def _suspended_before(account: AccountFacts, ended: Recorded) -> Recorded | None:

@@ -101,5 +101,11 @@ def clear_explanation(case: CaseFacts, measure: Measure) -> Iterator[Observation
         yield Observation(
             "breach", day, "; ".join(wrong), shown, () if case.state.owner_id else ("CaseAssigned",)
         )
+        return
+    said = f"{len(contacts)} contacts by {len(staff)} staff"
+    told = any(d.explained_clearly is not None for _, d in contacts)
+    if len(staff) > 1 and resolved_at is None and not case.state.owner_id and not told:
+        silent = f"{said}, unresolved; neither who owns it nor whether anything was explained is on record"
+        yield Observation("undetermined", day, silent, shown, ("CaseAssigned",))
     else:
-        yield Observation("kept", day, f"{len(contacts)} contacts by {len(staff)} staff", shown)
+        yield Observation("kept", day, said, shown)

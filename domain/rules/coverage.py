@@ -74,7 +74,14 @@ LOOKED_AT: Mapping[str, Types] = {
     | BASIS
     | {av.ServiceSuspended, av.ServiceResumed, av.DisputeHoldPlaced, av.DisputeHoldReleased},
     "suspension-window": MONEY | {av.AccountOpened, av.ServiceSuspended},
-    "termination-window": MONEY | {av.ServiceSuspended, av.ServiceResumed, av.ServiceTerminated},
+    "termination-window": MONEY
+    | {
+        av.AccountOpened,
+        av.AccountMigrated,
+        av.ServiceSuspended,
+        av.ServiceResumed,
+        av.ServiceTerminated,
+    },
     "restore-within": MONEY
     | {av.AccountOpened, av.ServiceSuspended, av.ServiceResumed, av.ServiceTerminated},
     "real-name": REAL_NAME,
@@ -132,7 +139,6 @@ _DATA = "personal data and its handling: no rule of the table is about it"
 _CARE = "what was done about a case: recorded for its reports, measured by no rule of the table"
 
 IGNORED: Mapping[type[Payload], str] = {
-    av.AccountMigrated: "where an account came from changes nothing of what is owed",
     av.ServiceMoved: "the same service at another address",
     av.SimReplaced: "the same number on another SIM",
     av.PackageExpired: _SAID,

@@ -1,6 +1,6 @@
 """Rules on what must not go on: after a cancellation, and under a dispute hold; and whom a notice reached."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from domain.events import account as ev
 from domain.events import party as pv
@@ -12,8 +12,11 @@ from domain.rules.finding import Observation
 def cancellation(account: AccountFacts, _measure: Measure) -> Iterator[Observation]:
     """See that nothing was charged for time after a cancellation, and that the service ended on its day."""
     counted: set[tuple[str, str]] = set()
-    for requested, data in account.of(ev.CancellationRequested):
+    asked = account.of(ev.CancellationRequested)
+    for number, (requested, data) in enumerate(asked):
         effective = data.effective_from
+        if any(account.day(later) <= effective for later, _ in asked[number + 1 :]):
+            continue  # the customer named another day before this one came
         charged = [
             (r, d)
             for r, d in account.of(ev.ChargePosted)
@@ -50,18 +53,42 @@ def dispute_hold(account: AccountFacts, _measure: Measure) -> Iterator[Observati
     """See that nothing a standing hold forbids was done while it stood."""
     for placed, hold in account.of(ev.DisputeHoldPlaced):
         released = next((r for r, d in account.of(ev.DisputeHoldReleased) if d.hold_id == hold.hold_id), None)
-        broken = [
+        under = [
             r for r in _acts(account) if _between(placed, r, released) and _covers(hold, r, account, placed)
         ]
+        doubtful = [r for r in under if _coverage_unknown(hold, r, account)]
+        broken = [r for r in under if r not in doubtful]
         day = account.day(placed)
-        evidence = account.world.names(placed, *broken, released)
+        evidence = account.world.names(placed, *(broken or doubtful), released)
         if broken:
-            kinds = ", ".join(dict.fromkeys(r.event.type for r in broken))
             yield Observation(
-                "breach", account.day(broken[0]), f"{hold.hold_id}: {kinds} while it stood", evidence
+                "breach", account.day(broken[0]), f"{hold.hold_id}: {_kinds(broken)} while it stood", evidence
             )
+        elif doubtful:
+            said = (
+                f"{hold.hold_id}: {_kinds(doubtful)} while it stood; the charges it names are not on record"
+            )
+            yield Observation("undetermined", account.day(doubtful[0]), said, evidence, ("ChargePosted",))
         else:
             yield Observation("kept", day, f"{hold.hold_id} was respected", evidence)
+    yield from _unplaced(account)
+
+
+def _unplaced(account: AccountFacts) -> Iterator[Observation]:
+    """Return what is to be said of holds of which only the release is on record, where something was done before."""
+    placed = {d.hold_id for _, d in account.of(ev.DisputeHoldPlaced)}
+    for released, data in account.of(ev.DisputeHoldReleased):
+        acts = [r for r in _acts(account) if r.event.time < released.event.time]
+        if data.hold_id not in placed and acts:
+            said = f"{data.hold_id} was released; since when it stood and for what is not on record"
+            yield Observation(
+                "undetermined", account.day(released), f"{said}: {_kinds(acts)} came before its end",
+                account.world.names(*acts, released), ("DisputeHoldPlaced",),
+            )  # fmt: skip
+
+
+def _kinds(acts: Sequence[Recorded]) -> str:
+    return ", ".join(dict.fromkeys(r.event.type for r in acts))
 
 
 def _acts(account: AccountFacts) -> Iterator[Recorded]:
@@ -94,9 +121,21 @@ def _all_disputed(hold: ev.DisputeHoldPlaced, act: Recorded, account: AccountFac
     """Whether the hold covers everything that was overdue: what is not disputed may still be collected."""
     if hold.charge_ids is None:
         return True
+    return all(charge_id in hold.charge_ids for charge_id in _overdue(act, account))
+
+
+def _coverage_unknown(hold: ev.DisputeHoldPlaced, act: Recorded, account: AccountFacts) -> bool:
+    """Whether an act was for arrears of which nothing is on record, under a hold on charges that are not either."""
+    if hold.charge_ids is None or isinstance(act.event.data, ev.LateFeeAssessed):
+        return False
+    return not _overdue(act, account) and not set(hold.charge_ids) & account.state.books.charges.keys()
+
+
+def _overdue(act: Recorded, account: AccountFacts) -> list[str]:
+    """Return the charges that were overdue at an act."""
     day = account.day(act)
-    overdue = [i for i in account.owed_at(act.event.time, account.state.region).open_items if i.due_on < day]
-    return all(i.charge_id in hold.charge_ids for i in overdue)
+    owed = account.owed_at(act.event.time, account.state.region)
+    return [i.charge_id for i in owed.open_items if i.due_on < day]
 
 
 def notice_reach(account: AccountFacts, _measure: Measure) -> Iterator[Observation]:

@@ -190,7 +190,7 @@ def renewal_notice(account: AccountFacts, measure: Measure) -> Iterator[Observat
     """See that a prominent notice reached the customer in time before each automatic renewal."""
     region = account.state.region
     for renewed, data in account.of(ev.PackageRenewed):
-        if renewed.event.actor.startswith("customer/"):
+        if renewed.event.actor.startswith("customer/") or _asked_for(account, renewed, data):
             continue  # they renewed it themselves
         latest = data.start - timedelta(days=measure.at(data.start, "days"))
         reached = [
@@ -217,6 +217,20 @@ def renewal_notice(account: AccountFacts, measure: Measure) -> Iterator[Observat
                 "breach", data.start, f"renewed from {data.start} without a renewal notice delivered by {latest}",
                 account.world.names(renewed), ("NoticeDelivered",),
             )  # fmt: skip
+
+
+def _asked_for(account: AccountFacts, renewed: Recorded, renewal: ev.PackageRenewed) -> bool:
+    """Whether the customer asked for the renewal once the term had ended: nothing renewed itself."""
+    ends = [t.end for t in account.terms if t.package_id == renewal.package_id and t.start < renewal.start]
+    ended = max((e for e in ends if e is not None), default=None)
+    return ended is not None and any(
+        d.package_id == renewal.package_id
+        and d.selected_by == "customer"
+        and d.option == "renew_annual"
+        and account.day(r) >= ended
+        and r.event.recordedtime <= renewed.event.time
+        for r, d in account.of(ev.ExpiryOptionSelected)
+    )
 
 
 def _last_term_start(account: AccountFacts, renewal: ev.PackageRenewed) -> date:

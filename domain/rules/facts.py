@@ -227,12 +227,13 @@ class AccountFacts(Facts):
     def _value_dates(self) -> list[date]:
         return sorted(d.value_date for _, d in self.of(ev.PaymentReceived))
 
-    def owed_at(self, moment: datetime, region: str) -> Figures:
+    def owed_at(self, moment: datetime, region: str, *, as_it_stood: bool = False) -> Figures:
         """Return what was owed at a moment on the charges posted by then, as known now.
 
-        What is known to have been reversed does not count, whenever it was reversed.
+        What is known to have been reversed does not count, whenever it was reversed; `as_it_stood`, it counts
+        until its reversal.
         """
-        found = self._owed.get(moment)
+        found = self._owed.get((moment, as_it_stood))
         if found is None:
             posted = {
                 d.charge_id if isinstance(d, ev.ChargePosted) else d.fee_id
@@ -241,13 +242,19 @@ class AccountFacts(Facts):
                 and isinstance(d := r.event.data, ev.ChargePosted | ev.LateFeeAssessed)
             }
             taken = [r for r in self._money if self._counts(r, moment, posted)]
+            if as_it_stood:
+                taken = [
+                    r
+                    for r in taken
+                    if r.event.time <= moment or not isinstance(r.event.data, ev.ChargeReversed)
+                ]
             state = state_of(self.subject, taken)
             assert isinstance(state, Account)
-            found = self._owed[moment] = figures(state.books, day_of(moment, region))
+            found = self._owed[moment, as_it_stood] = figures(state.books, day_of(moment, region))
         return found
 
     @cached_property
-    def _owed(self) -> dict[datetime, Figures]:
+    def _owed(self) -> dict[tuple[datetime, bool], Figures]:
         return {}
 
     @cached_property

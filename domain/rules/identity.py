@@ -1,8 +1,9 @@
 """Rules on identity: each number on a verification, registrations audited, dealers answerable."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+from domain.calendar import months_after
 from domain.events import account as av
 from domain.events import case as cv
 from domain.events import dealer as dv
@@ -113,20 +114,13 @@ def _by_dealers(party: PartyFacts) -> dict[str, Recorded]:
     return found
 
 
-def months_after(day: date, months: int) -> date:
-    """Return the same day so many months later, or the last day of a shorter month."""
-    year, month = divmod(day.month - 1 + months, 12)
-    year, month = day.year + year, month + 1
-    following = date(year + month // 12, month % 12 + 1, 1)
-    return min(following - timedelta(days=1), date(year, month, 1) + timedelta(days=day.day - 1))
-
-
 def number_limit(party: PartyFacts, measure: Measure) -> Iterator[Observation]:
     """See that no number was activated beyond the limit for one identity document."""
     steps = sorted(
         (step for a in party.accounts for step in _number_steps(a, party.party_id)),
         key=lambda step: across_streams(step[0]),
     )
+    begun = [b for a in party.accounts for b in _begun_unseen(a, party.party_id)]
     held: set[str] = set()
     for recorded, gained, lost in steps:
         held = held - lost | gained
@@ -134,12 +128,39 @@ def number_limit(party: PartyFacts, measure: Measure) -> Iterator[Observation]:
         if isinstance(data, av.NumberActivated):
             day = party.day(recorded)
             limit = measure.at(day, "numbers")
+            maybe = {
+                n: r for n, since, r in begun if n not in held and since <= recorded.event.time < r.event.time
+            }
+            said = f"{data.number_id} made {len(held)} numbers for one identity document, at most {limit}"
+            if len(held) <= limit < len(held) + len(maybe):
+                yield Observation(
+                    "undetermined",
+                    day,
+                    f"{said}; since when {', '.join(maybe)} had been held is not on record",
+                    party.world.names(recorded, *maybe.values()),
+                    ("NumberActivated",),
+                )
+                continue
             yield Observation(
-                "kept" if len(held) <= limit else "breach",
-                day,
-                f"{data.number_id} made {len(held)} numbers for one identity document, at most {limit}",
-                party.world.names(recorded),
+                "kept" if len(held) <= limit else "breach", day, said, party.world.names(recorded)
             )
+
+
+def _begun_unseen(account: AccountFacts, party_id: str) -> Iterator[tuple[str, datetime, Recorded]]:
+    """Return each number of which only the end is on record, with when it may have begun at the earliest."""
+    opened = next((r.event.time for r, _ in account.of(av.AccountOpened)), datetime.min.replace(tzinfo=UTC))
+    seen: set[str] = set()
+    for recorded in account.history:
+        data = recorded.event.data
+        match data:
+            case av.NumberActivated() | av.NumberPortedIn():
+                seen.add(data.number_id)
+            case av.NumberPortedOut() | av.NumberReleased() | av.NumberDisowned():
+                if data.number_id not in seen and account.holder_at(recorded.event.time) == party_id:
+                    yield data.number_id, opened, recorded
+                seen.add(data.number_id)
+            case _:
+                pass
 
 
 def _number_steps(account: AccountFacts, party_id: str) -> Iterator[tuple[Recorded, set[str], set[str]]]:

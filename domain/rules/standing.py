@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from domain.calendar import day_of, start_of
+from domain.calendar import day_of, months_after, start_of
 from domain.events import account as av
 from domain.events import party as ev
 from domain.events.envelope import Recorded
 from domain.rules.facts import AccountFacts, Delivery, Measure, PartyFacts, across_streams
 from domain.rules.finding import Observation, Verdict
-from domain.rules.identity import months_after, unverified
+from domain.rules.identity import unverified
 
 SATURDAY = 5
 YEARS_MAX = 100  # a published retention that is longer never ends
@@ -115,7 +115,7 @@ def _why_not(account: AccountFacts) -> str:
 def blacklist_removal(party: PartyFacts, measure: Measure) -> Iterator[Observation]:
     """See that each entry went in time after its debt was cleared or found void."""
     for added, entry in party.of(ev.BlacklistEntryAdded):
-        removed = _removed(party, added, entry)
+        removed = removal_of(party, added, entry)
         cleared = cleared_by(party, added, entry)
         if cleared is None:
             yield _uncleared(party, added, entry, measure)
@@ -150,7 +150,7 @@ def cleared_by(
         void = next((r for r in before if isinstance(r.event.data, ev.IdentityMisuseConfirmed)), None)
         if void is not None or isinstance(recorded.event.data, ev.IdentityMisuseConfirmed):
             return day_of(moment, added.event.region), void or recorded
-        owed = account.owed_at(moment, account.state.region)
+        owed = account.owed_at(moment, account.state.region, as_it_stood=True)
         if not owed.late_fee_fen and owed.past_due.arrears_since is None:
             return day_of(moment, added.event.region), recorded
     return None
@@ -168,7 +168,7 @@ def _counts_at(recorded: Recorded) -> datetime:
     return event.time
 
 
-def _removed(party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded) -> Recorded | None:
+def removal_of(party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded) -> Recorded | None:
     """Return the removal of an entry, if there is one."""
     return next(
         (
@@ -184,7 +184,7 @@ def _uncleared(
     party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded, measure: Measure
 ) -> Observation:
     """Return what is to be said of an entry whose debt has not been cleared."""
-    removed = _removed(party, added, entry)
+    removed = removal_of(party, added, entry)
     evidence = party.world.names(added, removed)
     day = party.day(added)
     years = min(measure.at(day, "retention_years"), YEARS_MAX)
@@ -239,7 +239,7 @@ def refusal_basis(party: PartyFacts, measure: Measure) -> Iterator[Observation]:
         listed_on = party.day(found[0])
         verdict, said, _, _ = _basis(party, *found, basis)
         wrong = [said] if verdict == "breach" and measure.book.on("blacklist-basis", listed_on) else []
-        removed = _removed(party, *found)
+        removed = removal_of(party, *found)
         if refused.event.time < found[0].event.time:
             wrong.append(f"it was made only on {listed_on}")
         elif removed is not None and removed.event.time <= refused.event.time:

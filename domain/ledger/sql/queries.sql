@@ -48,6 +48,12 @@ WHERE position > %(after)s AND position <= %(upto)s AND type = ANY(%(types)s)
 ORDER BY position
 LIMIT %(limit)s;
 
+-- name: first_after
+-- The first event of some streams after a position.
+SELECT subject FROM event
+WHERE position > %(position)s AND subject = ANY(%(subjects)b::text[])
+ORDER BY position LIMIT 1;
+
 -- name: last_position
 SELECT position FROM counter;
 
@@ -146,3 +152,39 @@ SELECT key_id, owner, NULL, clock_timestamp()
 FROM unnest(%(key_ids)b::text[], %(owners)b::text[]) AS gone (key_id, owner)
 ON CONFLICT (key_id) DO NOTHING
 RETURNING key_id;
+
+-- name: streams_after
+-- The next streams of some kinds, by subject: each step is one look into the index, however long a stream is.
+WITH RECURSIVE next (subject) AS (
+    (SELECT subject FROM event WHERE subject > %(after)s ORDER BY subject LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.subject FROM event AS e WHERE e.subject > next.subject ORDER BY e.subject LIMIT 1)
+    FROM next WHERE next.subject IS NOT NULL
+)
+SELECT subject FROM next
+WHERE split_part(subject, '/', 1) = ANY(%(kinds)s)
+LIMIT %(limit)s;
+
+-- name: lock_closing
+SELECT pg_try_advisory_lock(hashtextextended('close-day ' || %(schema)s, 0));
+
+-- name: unlock_closing
+SELECT pg_advisory_unlock(hashtextextended('close-day ' || %(schema)s, 0));
+
+-- name: begin_closing
+-- Opens a day, or opens it again; what was not finished goes on where it stopped.
+INSERT INTO closing (day, region, began_at) VALUES (%(day)s, %(region)s, %(now)s)
+ON CONFLICT (day, region) DO UPDATE
+SET began_at = CASE WHEN closing.finished_at IS NULL THEN closing.began_at ELSE excluded.began_at END,
+    cursor = CASE WHEN closing.finished_at IS NULL THEN closing.cursor ELSE '' END,
+    finished_at = NULL
+RETURNING cursor;
+
+-- name: move_closing
+UPDATE closing SET cursor = %(cursor)s WHERE day = %(day)s AND region = %(region)s;
+
+-- name: finish_closing
+UPDATE closing SET cursor = '', finished_at = %(now)s WHERE day = %(day)s AND region = %(region)s;
+
+-- name: last_closed
+SELECT max(day) FROM closing WHERE region = %(region)s AND finished_at IS NOT NULL AND day < %(day)s;

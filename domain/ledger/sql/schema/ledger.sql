@@ -84,7 +84,48 @@ CREATE TRIGGER party_key_is_destroyed_only BEFORE UPDATE ON party_key
     FOR EACH ROW EXECUTE FUNCTION only_destroy_keys();
 COMMENT ON TABLE party_key IS 'Keys of personal data, one owner each, wrapped by the master key, never in clear.';
 
+CREATE TABLE notice_request (
+    account_id text NOT NULL,
+    notice_id text NOT NULL,
+    purpose text NOT NULL,
+    channel text NOT NULL,
+    contact_point_id text,
+    package_id text,
+    charge_ids text[],
+    useful_until date NOT NULL,
+    requested_at timestamptz NOT NULL,
+    status text NOT NULL DEFAULT 'queued'
+        CHECK (status IN ('queued', 'handed_over', 'refused', 'lapsed', 'failed', 'unrecorded')),
+    tries integer NOT NULL DEFAULT 0,
+    next_try_at timestamptz NOT NULL,
+    settled_at timestamptz,
+    reason text,
+    PRIMARY KEY (account_id, notice_id),
+    CHECK ((status = 'queued') = (settled_at IS NULL))
+);
+CREATE INDEX notice_request_next ON notice_request (next_try_at, account_id, notice_id)
+    WHERE status = 'queued';
+COMMENT ON TABLE notice_request IS
+    'Notices that should go out, until a gateway has taken them over: nothing in here has happened yet.';
+COMMENT ON COLUMN notice_request.useful_until IS 'The last day on which it is worth sending.';
+COMMENT ON COLUMN notice_request.tries IS 'How often a gateway was offered it in vain.';
+COMMENT ON COLUMN notice_request.reason IS 'Why it was last not taken over or not sent: a code, never a text of others.';
+
+CREATE TABLE closing (
+    day date NOT NULL,
+    region text NOT NULL,
+    began_at timestamptz NOT NULL,
+    finished_at timestamptz,
+    cursor text NOT NULL DEFAULT '',
+    PRIMARY KEY (day, region)
+);
+COMMENT ON TABLE closing IS
+    'Which days were closed, and how far an unfinished one is: only spares work, what is due follows from events.';
+COMMENT ON COLUMN closing.cursor IS 'The last stream that was done; empty before the first and after the last.';
+
 GRANT SELECT, INSERT ON event, stream_link, receipt, party_key TO recount_app;
 GRANT SELECT, UPDATE ON counter TO recount_app;
+GRANT SELECT, INSERT, UPDATE ON closing TO recount_app;
+GRANT SELECT, INSERT, UPDATE ON notice_request TO recount_app;
 GRANT UPDATE (wrapped, destroyed_at) ON party_key TO recount_app;
 GRANT UPDATE (wrapped, destroyed_at) ON party_key TO recount_app; -- erasure destroys a key, and nothing else

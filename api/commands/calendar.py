@@ -1,0 +1,112 @@
+"""close-day: what the calendar makes due."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from api.commands.adding import Add
+from api.runtime import opened
+from api.settings import Settings
+from api.terminal import CommandError, Terminal
+from domain.closing import Offer, Tariff
+from domain.events.fields import AMOUNT_MAX_FEN, MalformedError, parse_day
+from domain.ledger.closing import Closed, Closer, ClosingBusyError, summary
+
+TARIFF_MAX_BYTES = 16 * 1024 * 1024  # some hundred thousand offers
+
+
+def register(add: Add) -> None:
+    """Add the command to the command line."""
+    closing = add("close-day", close_day, "what the calendar makes due by a day, done once")
+    closing.add_argument(
+        "day", metavar="DATE", help="the day, as 2014-12-09; today's, or one that was missed"
+    )
+    closing.add_argument(
+        "--tariff",
+        type=Path,
+        metavar="FILE",
+        help='prices no event has yet, by offer: {"BB-10M": {"monthly_offer_id": "BB-10M-M",'
+        ' "monthly_price_fen": 10000, "annual_price_fen": 108000}}',
+    )
+
+
+def close_day(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    """Do whatever is due by a day, in every ledger or in one region."""
+    try:
+        day = parse_day(given.day)
+    except ValueError as error:
+        raise MalformedError("DATE", str(error)) from None
+    tariff = read_tariff(given.tariff) if given.tariff else {}
+    answers, lines = [], []
+    with opened(settings, terminal.say) as runtime:
+        ledgers = (
+            [runtime.deployment.ledger_for(given.region)] if given.region else runtime.deployment.ledgers
+        )
+        for ledger in ledgers:
+            closer = Closer(ledger, runtime.clock, tariff)
+
+            def show(closed: Closed) -> None:
+                done = sum(closed.events.values())
+                terminal.progress(
+                    f"{closed.region} {closed.day}: {closed.streams:,} streams, {done:,} events"
+                )
+
+            try:
+                closed = closer.close(day, given.region, show)
+            except ClosingBusyError as error:
+                raise CommandError(str(error)) from error
+            answers.append(summary(closed))
+            lines += _lines(closed)
+    terminal.answer({"day": day.isoformat(), "regions": answers}, lines or ["there is no ledger yet"])
+    return 0
+
+
+def _lines(closed: Closed) -> list[str]:
+    lines = [
+        f"{closed.region} {closed.day}: {closed.streams} streams, {sum(closed.events.values())} events,"
+        f" {closed.notices} notices queued"
+        + (", gone on from where it had stopped" if closed.resumed else "")
+    ]
+    lines += [f"  {kind:<24} {count}" for kind, count in sorted(closed.events.items())]
+    lines += [f"  refused {code:<16} {count}" for code, count in sorted(closed.refused.items())]
+    if closed.open_tasks:
+        lines.append(f"for a person to do: {sum(closed.tasks.values())}")
+    for task in closed.open_tasks[:50]:
+        due = f" by {task.due_on}" if task.due_on else ""
+        lines.append(f"  {task.kind} {task.subject}{due}: {task.what}")
+    return lines
+
+
+def read_tariff(path: Path) -> Tariff:
+    """Return the price list of a file; raises MalformedError that names what is wrong."""
+    if path.stat().st_size > TARIFF_MAX_BYTES:
+        raise MalformedError("--tariff", f"should be at most {TARIFF_MAX_BYTES} bytes")
+    try:
+        raw = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise MalformedError("--tariff", f"should be JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise MalformedError("--tariff", "should be an object of offers by id")
+    return {offer_id: _offer(offer_id, entry) for offer_id, entry in raw.items()}
+
+
+def _offer(offer_id: str, entry: Any) -> Offer:
+    names = ("monthly_offer_id", "monthly_price_fen", "annual_price_fen")
+    if not isinstance(entry, dict):
+        raise MalformedError(f"--tariff {offer_id}", f"should be an object with {', '.join(names)}")
+    for name, value in entry.items():
+        field = f"--tariff {offer_id}.{name}"
+        if name not in names:
+            raise MalformedError(field, f"is not known: {', '.join(names)} are")
+        if name == "monthly_offer_id":
+            if not isinstance(value, str) or not value:
+                raise MalformedError(field, "should be an offer's id")
+        elif type(value) is not int or not 0 <= value <= AMOUNT_MAX_FEN:
+            raise MalformedError(field, "should be a price in whole fen")
+    if ("monthly_offer_id" in entry) != ("monthly_price_fen" in entry):
+        raise MalformedError(
+            f"--tariff {offer_id}", "should have monthly_offer_id and monthly_price_fen together"
+        )
+    return Offer(**entry)

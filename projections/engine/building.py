@@ -1,0 +1,350 @@
+"""Makes a read model anew beside the one that is read, and puts it in its place at once.
+
+A rebuild takes the log's position, folds every whole stream up to it (by ranges of names, in several processes),
+follows the log from there, and swaps. Every step commits with its rows: a rebuild that was killed is resumed where
+it stood by the next one, and several may help each other. Nothing is sent: a read model has only rows.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+import structlog
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import tuple_row
+
+from domain.events.envelope import Recorded
+from domain.ledger.application import Ledger
+from domain.ledger.application import Q as LOG
+from domain.ledger.database import APP_ROLE, Connection
+from domain.ledger.deployment import Deployment
+from domain.ledger.recorder import stored
+from projections.engine.folding import States, StoppedError, advance, fold, move_on, named, read, report
+from projections.engine.generations import look_at, make
+from projections.engine.model import ReadModel
+from projections.engine.storing import Q, add, part_of, total
+
+CHUNK_EVENTS = (
+    5_000  # folded in one transaction: some 10 MB of objects, a second of work to do again after a kill
+)
+RANGES_PER_WORKER = 8  # so that no worker ends long before the others
+INLINE_EVENTS = 20_000  # a model of so few events is folded before a process has started
+GRACE_S = 60.0  # how long readers of a generation that was swapped out may take to leave it
+LAST_ROUNDS_MAX = 1_000  # batches folded while the live generation stands still: far more than a swap finds
+WAIT_S = 0.1  # how often one looks whether others are done
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a rebuild is. `left_s` is an estimate from the rate so far, None where there is none yet."""
+
+    model: str
+    stage: str
+    """begun, folding, folded, following, swapped: in this order."""
+    streams_done: int
+    streams: int
+    events_done: int
+    events: int
+    rate: float
+    left_s: float | None
+
+
+class Site(NamedTuple):
+    """A generation that is being made."""
+
+    generation: int
+    version: int
+    schema: str
+    position: int
+    partitions: int
+    built: bool
+
+
+class Task(NamedTuple):
+    """What a worker process is told."""
+
+    conninfo: str
+    ledger_schema: str
+    site: Site
+    model: ReadModel
+    now: datetime
+
+
+Show = Callable[[Progress], None]
+
+
+def rebuild(
+    deployment: Deployment,
+    ledger: Ledger,
+    model: ReadModel,
+    clock: Callable[[], datetime],
+    *,
+    workers: int = 1,
+    partitions: int = 1,
+    show: Show = lambda _progress: None,
+    stop: threading.Event | None = None,
+) -> bool:
+    """Make a model anew and swap it in; whether that was done before `stop` was set.
+
+    Takes up what an earlier rebuild of the same version left. Raises StoppedError where an event can't be folded:
+    after the fix, the next rebuild goes on from there.
+    """
+    stop = stop or threading.Event()
+    drop_retired(deployment, ledger)
+    site = _site(deployment, ledger, model, partitions, max(1, workers) * RANGES_PER_WORKER)
+    meter = _Meter(ledger, model, site, show)
+    meter.show("begun")
+    if not site.built:
+        try:
+            task = Task(_conninfo(ledger), ledger.schema, site, model, clock())
+            _fold_all(ledger, task, workers, meter, stop)
+        except StoppedError as error:
+            report(ledger, model, error, site.generation)
+            raise
+        if stop.is_set():
+            return False
+        _seal(ledger, site)
+        meter.show("folded")
+    states = States()
+    while True:
+        while move_on(ledger, model, clock(), states=states, generation=site.generation):
+            meter.show("following")
+            if stop.is_set():
+                return False
+        if _swap(ledger, model, site, clock, states):
+            meter.show("swapped")
+            return True
+
+
+class _Meter:
+    """Tells how far a rebuild is, and how fast it is now."""
+
+    def __init__(self, ledger: Ledger, model: ReadModel, site: Site, show: Show) -> None:
+        self._ledger, self._model, self._site, self._show = ledger, model, site, show
+        self._began = time.monotonic()
+        self._first: int | None = None
+
+    def show(self, stage: str) -> None:
+        with self._ledger.journal.database.connection(self._ledger.schema) as connection:
+            row = connection.execute(Q["built_so_far"], {"generation": self._site.generation}).fetchone() or (
+                0,
+                0,
+                0,
+                0,
+            )
+        streams_done, streams, events_done, events = map(int, row)
+        self._first = events_done if self._first is None else self._first
+        rate = (events_done - self._first) / max(time.monotonic() - self._began, 0.001)
+        left_s = (events - events_done) / rate if rate else None
+        name = self._model.name
+        self._show(Progress(name, stage, streams_done, streams, events_done, events, rate, left_s))
+
+
+# -- the place ----------------------------------------------------------------------------------------------
+
+
+def _site(deployment: Deployment, ledger: Ledger, model: ReadModel, partitions: int, ranges: int) -> Site:
+    """Return where the model is being made: what an earlier rebuild left, or a new place."""
+    with deployment.database.migrating(ledger.schema) as connection:
+        row = connection.execute(Q["building"], {"model": model.name}).fetchone()
+        if row is not None and row[1] == model.version:
+            return Site(*row)
+        if row is not None:  # another version of the program began it
+            _drop(connection, row[0], row[2])
+        last = connection.execute(LOG["last_position"]).fetchone()
+        assert last is not None
+        made = make(connection, ledger, model, "building", position=last[0], partitions=partitions)
+        given = {"generation": made.generation, "kinds": sorted(model.kinds), "ranges": ranges}
+        connection.execute(Q["make_ranges"], given)
+        return Site(made.generation, model.version, made.schema, last[0], partitions, built=False)
+
+
+def drop_retired(deployment: Deployment, ledger: Ledger) -> None:
+    """Drop generations that were swapped out and whose readers have had their time to leave."""
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        found = connection.execute(Q["retired"], {"grace_s": GRACE_S}).fetchall()
+    for generation, schema in found:
+        try:
+            with deployment.database.migrating(ledger.schema) as connection:
+                connection.execute("SET LOCAL lock_timeout = '1s'")
+                _drop(connection, generation, schema)
+        except psycopg.errors.LockNotAvailable:  # a very slow reader: next time
+            log.info("an old read model is still read", ledger=ledger.region, generation=generation)
+
+
+def _drop(connection: Connection, generation: int, schema: str) -> None:
+    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+    for query in ("forget_parts", "forget_ranges", "dropped"):
+        connection.execute(Q[query], {"generation": generation})
+
+
+# -- folding whole streams ----------------------------------------------------------------------------------
+
+
+def _fold_all(ledger: Ledger, task: Task, workers: int, meter: _Meter, stop: threading.Event) -> None:
+    """Fold every stream up to the site's position: here where there are few events, else in processes."""
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        row = connection.execute(Q["built_so_far"], {"generation": task.site.generation}).fetchone()
+    few = row is not None and row[3] - row[2] <= INLINE_EVENTS
+    if few:
+        for _ in _ranges(task):
+            meter.show("folding")
+            if stop.is_set():
+                return
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        running = {pool.submit(fold_ranges, task, os.getpid()) for _ in range(workers)}
+        while running:
+            done, running = wait(running, WAIT_S * 5, FIRST_COMPLETED)
+            meter.show("folding")
+            if stop.is_set():
+                for process in list((pool._processes or {}).values()):  # noqa: SLF001 - they hold nothing
+                    process.terminate()
+                return
+            for one in done:
+                one.result()
+
+
+def fold_ranges(task: Task, parent: int) -> None:
+    """Fold ranges of streams in a process of its own, until none is left or the parent is gone."""
+    for _ in _ranges(task):
+        if os.getppid() != parent:
+            return
+
+
+def _ranges(task: Task) -> Iterator[int]:
+    """Fold chunk after chunk of the ranges that are left, and yield after each how many events it had."""
+    connection: Connection
+    with closing(psycopg.connect(task.conninfo, autocommit=True, row_factory=tuple_row)) as connection:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
+        path = sql.SQL(", ").join(map(sql.Identifier, (task.site.schema, task.ledger_schema)))
+        connection.execute(sql.SQL("SET search_path TO {}").format(path))
+        while True:
+            done = _fold_chunk(connection, task)
+            if done is not None:
+                yield done
+                continue
+            left = connection.execute(Q["ranges_left"], {"generation": task.site.generation}).fetchone()
+            if left is None or not left[0]:
+                return
+            time.sleep(WAIT_S)  # others hold what is left: they finish it, or leave it when they are killed
+            yield 0
+
+
+def _fold_chunk(connection: Connection, task: Task) -> int | None:
+    """Fold the next streams of a range; None where no range is free. Rows and the range's place commit together."""
+    site = task.site
+    with connection.transaction():
+        taken = connection.execute(Q["take_range"], {"generation": site.generation}).fetchone()
+        if taken is None:
+            return None
+        number, after, upto, digest = taken
+        given: dict[str, Any] = {
+            "after": after,
+            "upto": upto,
+            "position": site.position,
+            "kinds": sorted(task.model.kinds),
+            "limit": CHUNK_EVENTS,
+        }
+        rows = connection.execute(Q["log_of_range"], given, binary=True).fetchall()
+        whole = len(rows) < CHUNK_EVENTS
+        streams = _streams(connection, rows, site.position, whole=whole)
+        folded = []
+        for subject, history in streams.items():
+            try:
+                folded.append(fold(task.model, subject, history, task.now)[0])
+            except Exception as error:
+                raise StoppedError(0, history[-1].position, named(error)) from error
+        for part in range(site.partitions):
+            mine = [f for f in folded if part_of(f.seen.subject, site.partitions) == part]
+            digest = add(connection, task.model, part, mine, digest)
+        events = sum(len(history) for history in streams.values())
+        moved = {
+            "generation": site.generation,
+            "number": number,
+            "after": upto if whole else list(streams)[-1],
+            "done": whole,
+            "digest": digest,
+            "streams": len(streams),
+            "events": events,
+        }
+        connection.execute(Q["move_range"], moved)
+    return events
+
+
+def _streams(
+    connection: Connection, rows: Sequence[tuple[Any, ...]], position: int, *, whole: bool
+) -> dict[str, list[Recorded]]:
+    """Return the streams of a chunk that are in it to their end; one that is larger than a chunk is read alone."""
+    if not whole:
+        cut = rows[-1][0]
+        if rows[0][0] == cut:
+            given = {"subjects": [cut], "position": position}
+            rows = connection.execute(LOG["streams"], given, binary=True).fetchall()
+        else:
+            rows = [row for row in rows if row[0] != cut]
+    found: dict[str, list[Recorded]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(read(stored(row)))
+    return found
+
+
+def _conninfo(ledger: Ledger) -> str:
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        info = connection.info
+        return make_conninfo("", **{**info.get_parameters(), "password": info.password or None})
+
+
+# -- the swap -----------------------------------------------------------------------------------------------
+
+
+def _seal(ledger: Ledger, site: Site) -> None:
+    """Let the generation's parts start from where its streams were folded to."""
+    with ledger.journal.database.transaction(ledger.schema) as connection:
+        given: dict[str, Any] = {"generation": site.generation}
+        if connection.execute(Q["lock_building"], given).fetchone() is None:
+            return  # another process was faster
+        again = connection.execute(Q["building_is_built"], given).fetchone()
+        if again is not None and again[0]:
+            return
+        digests = [bytes(d) for (d,) in connection.execute(Q["range_digests"], given)]
+        look_at(connection, site.schema, ledger.schema)
+        connection.execute(Q["seal"], {**given, "digest": total(digests)})
+        connection.execute(Q["built"], given)
+
+
+def _swap(
+    ledger: Ledger, model: ReadModel, site: Site, clock: Callable[[], datetime], states: States
+) -> bool:
+    """Put the generation in the live one's place, once it is no less far: readers never go back. Whether it was.
+
+    The live one stands still meanwhile, but is read; nobody waits for more than the last events to be folded.
+    """
+    given: dict[str, Any] = {"generation": site.generation}
+    with ledger.journal.database.transaction(ledger.schema) as connection:
+        if connection.execute(Q["lock_building"], given).fetchone() is None:
+            return True  # another process was faster
+        live = [p for (p,) in connection.execute(Q["lock_live"], {"model": model.name})]
+        for _ in range(LAST_ROUNDS_MAX):
+            row = connection.execute(Q["position_of"], given).fetchone()
+            if row is None or row[0] >= min(live, default=0):
+                break
+            advance(ledger, model, clock(), states=states, generation=site.generation)
+        else:
+            return False
+        connection.execute(Q["retire"], {"model": model.name})
+        connection.execute(Q["swap"], given)
+    log.info("read model swapped", ledger=ledger.region, model=model.name, generation=site.generation)
+    return True

@@ -1,0 +1,186 @@
+"""The generations of read models in a ledger: how one is made, which one readers look at, and how far it is.
+
+Each generation stands in a schema of its own beside the ledger's, so that a model is made anew without touching
+what is read, and the swap is a change of two rows that no reader waits for.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from domain.ledger.application import Ledger
+from domain.ledger.application import Q as LOG
+from domain.ledger.database import Connection, migrate
+from domain.ledger.deployment import Deployment
+from projections.engine.model import ReadModel
+from projections.engine.storing import Q, total
+
+T = TypeVar("T")
+FOLLOWED_EVENTS_MAX = 20_000  # a log of so many events is followed from its beginning in some seconds
+
+
+class NotBuiltError(Exception):
+    """A model has nothing in this ledger that could be read (yet): one line that says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a read model is: `lag` counts the events it has yet to fold, `digest` is its content's."""
+
+    name: str
+    version: int
+    position: int
+    lag: int
+    moved_at: datetime
+    failed_position: int | None
+    failure: str | None
+    digest: str = ""
+    generation: int = 0
+
+
+class Making(NamedTuple):
+    """A generation that was just made, and the schema of its tables."""
+
+    generation: int
+    schema: str
+
+
+def install(deployment: Deployment, ledger: Ledger, models: Sequence[ReadModel]) -> None:
+    """Make what models need in a ledger, where it is not there yet.
+
+    A model's first generation is live at once and follows the log; where that is long already, it is left to a
+    rebuild, which is faster.
+    """
+    with deployment.database.migrating() as connection:
+        migrate(connection, ledger.schema, "projections.sql", "migrations")
+        there = {model for model, *_ in connection.execute(Q["models"])}
+        last = connection.execute(LOG["last_position"]).fetchone()
+        if last is not None and last[0] > FOLLOWED_EVENTS_MAX:
+            return
+        for model in models:
+            if model.name not in there:
+                make(connection, ledger, model, "live")
+
+
+def outdated(ledger: Ledger, models: Sequence[ReadModel]) -> list[ReadModel]:
+    """Return the models whose live generation an older version made, or which have none: they are to be rebuilt."""
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        live = {
+            model: version for model, _, version, state in connection.execute(Q["models"]) if state == "live"
+        }
+    return [m for m in models if m.name not in live or live[m.name] < m.version]
+
+
+def make(
+    connection: Connection,
+    ledger: Ledger,
+    model: ReadModel,
+    state: str,
+    *,
+    position: int = 0,
+    partitions: int = 1,
+) -> Making:
+    """Make a generation's schema and empty tables, inside the caller's migrating transaction."""
+    connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(ledger.schema)))
+    given = {
+        "model": model.name,
+        "version": model.version,
+        "state": state,
+        "position": position,
+        "partitions": partitions,
+    }
+    row = connection.execute(Q["make_generation"], given).fetchone()
+    assert row is not None
+    made = Making(*row)
+    connection.execute(Q["make_partitions"], {"generation": made.generation, **given})
+    schema = sql.Identifier(made.schema)
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+    connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(schema))
+    connection.execute(Q["folded_stream"])
+    connection.execute(model.script())
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO recount_app").format(schema))
+    connection.execute(
+        sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO recount_app").format(
+            schema
+        )
+    )
+    connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(ledger.schema)))
+    return made
+
+
+def look_at(connection: Connection, schema: str, ledger_schema: str) -> None:
+    """Look into a generation's schema, then the ledger's, for the rest of this transaction."""
+    names = sql.SQL(", ").join(map(sql.Identifier, (schema, ledger_schema)))
+    connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(names))
+
+
+def generation_of(connection: Connection, model: ReadModel) -> int | None:
+    """Return the live generation that this version of a model made, if there is one."""
+    row = connection.execute(Q["current"], {"model": model.name, "version": model.version}).fetchone()
+    return row[0] if row else None
+
+
+# -- reading ------------------------------------------------------------------------------------------------
+
+
+def reading(ledger: Ledger, name: str, ask: Callable[[Connection], T]) -> T:
+    """Ask something of a model's live tables, in one snapshot; its tables are found by their plain names.
+
+    A swap meanwhile changes nothing: the snapshot stays with the generation it began with. Raises NotBuiltError
+    where no generation is live, or the live one is of another version whose tables can't answer this.
+    """
+    for attempt in (1, 2):
+        try:
+            with _snapshot(ledger, name) as connection:
+                return ask(connection)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+            if attempt == 2:  # the first time the generation may just have been dropped under a slow reader
+                raise NotBuiltError(f"{name} is being made in the ledger {ledger.region}") from error
+    raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def _snapshot(ledger: Ledger, name: str) -> Iterator[Connection]:
+    with ledger.journal.database.transaction(ledger.schema) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        if connection.execute(Q["live"], {"model": name}).fetchone() is None:
+            raise NotBuiltError(f"{name} is being made in the ledger {ledger.region}")
+        yield connection
+
+
+def standings(ledger: Ledger) -> list[Standing]:
+    """Return how far each live model of a ledger is: as far as the part of it that is furthest behind."""
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        return standings_on(connection)
+
+
+def standings_on(connection: Connection) -> list[Standing]:
+    """Return how far each live model is, on a connection that looks into its ledger."""
+    found: dict[str, Standing] = {}
+    for name, version, generation, position, last, moved_at, failed, why, digest in connection.execute(
+        Q["standings"]
+    ):
+        other = found.get(name)
+        if other is None:
+            found[name] = Standing(
+                name, version, position, last - position, moved_at, failed, why, digest.hex(), generation
+            )
+        else:
+            behind = min(position, other.position)
+            found[name] = Standing(
+                name,
+                version,
+                behind,
+                last - behind,
+                min(moved_at, other.moved_at),
+                other.failed_position or failed,
+                other.failure or why,
+                total([digest], bytes.fromhex(other.digest)).hex(),
+                generation,
+            )
+    return list(found.values())

@@ -1,0 +1,466 @@
+"""Rebuild: made beside what is read, resumed after a kill, swapped at once, and never noticed by a reader."""
+
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from api.runtime import READ_MODELS, present
+from domain.ledger.database import migrate
+from projections.billing_status import BillingStatus, status_of, statuses
+from projections.engine import (
+    Follower,
+    NotBuiltError,
+    StoppedError,
+    advance,
+    building,
+    catch_up,
+    following,
+    generations,
+    install,
+    reading,
+    rebuild,
+    standings,
+    verify,
+)
+from tests import support
+from tests.conftest import opened_deployment
+from tests.support import LEDGER, bring, charge_line, do, opening_line, pay, payment_line, wait_for
+
+pytestmark = pytest.mark.storage
+
+MODEL = BillingStatus()
+ACCOUNTS = 12
+
+
+def standing(deployment):
+    """Return how far the model is."""
+    return next(s for s in standings(deployment.ledger(LEDGER)) if s.name == MODEL.name)
+
+
+def balances(deployment):
+    """Return what each account owes by the live rows."""
+    return {s.account_id: s.balance_fen for s in statuses(deployment.ledger(LEDGER))}
+
+
+def generations_of(deployment):
+    """Return every generation as (state, version), in the order they were made."""
+    return support.select(deployment, "SELECT state, version FROM read_model_generation ORDER BY generation")
+
+
+def assert_proven(deployment, now=None):
+    """Assert that the live rows are what a plain replay says, all of them."""
+    found = verify(deployment.ledger(LEDGER), [MODEL], now or present(), sample=None)
+    assert (found.differences, found.unchecked) == ([], [])
+    return found
+
+
+@pytest.fixture
+def owing(deployment):
+    """Return a deployment with accounts that each owe 100 yuan, their rows up to date."""
+    for n in range(ACCOUNTS):
+        bring(deployment, opening_line(f"A{n:02d}"), charge_line(f"A{n:02d}"))
+    catch_up(deployment, READ_MODELS, present)
+    return deployment
+
+
+@pytest.fixture
+def small_steps(monkeypatch):
+    """Let a rebuild go in many small steps."""
+    monkeypatch.setattr(building, "CHUNK_EVENTS", 5)
+
+
+# -- beside the old, then swapped ---------------------------------------------------------------------------
+
+
+def test_a_rebuild_makes_the_same_rows_in_a_new_place(owing, small_steps):
+    """Given a model up to date, when it is rebuilt, then another generation with the same digest is read."""
+    before, stages = standing(owing), []
+    assert rebuild(owing, owing.ledger(LEDGER), MODEL, present, show=stages.append)
+    after = standing(owing)
+    assert (after.digest, after.position) == (before.digest, before.position)
+    assert after.generation > before.generation
+    assert generations_of(owing) == [("retired", 1), ("live", 1)]
+    assert balances(owing) == {f"A{n:02d}": 10_000 for n in range(ACCOUNTS)}
+    assert_proven(owing)
+    assert [s.stage for s in stages][0] == "begun"
+    assert [s.stage for s in stages][-1] == "swapped"
+    folding = [s.events_done for s in stages if s.stage == "folding"]
+    assert folding == sorted(folding)
+    assert len(set(folding)) > 5
+    assert (stages[-1].streams_done, stages[-1].events_done) == (ACCOUNTS, 2 * ACCOUNTS)
+    assert stages[-2].left_s is not None
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_processes_fold_a_rebuild_together(owing, monkeypatch, partitions):
+    """Given many streams, when several processes rebuild, into parts too, then the rows and digest are the same."""
+    monkeypatch.setattr(building, "INLINE_EVENTS", 0)
+    digest = standing(owing).digest
+    ledger = owing.ledger(LEDGER)
+    assert rebuild(owing, ledger, MODEL, present, workers=2, partitions=partitions)
+    assert standing(owing).digest == digest
+    bring(owing, *(payment_line(f"A{n:02d}", "P1", 4_000) for n in range(ACCOUNTS)))
+    moved = []
+    while count := advance(ledger, MODEL, present(), 3):
+        moved.append(count)
+    assert sum(moved) == ACCOUNTS
+    assert set(balances(owing).values()) == {6_000}
+    parts = "SELECT count(*), min(position), max(position) FROM read_model_partition WHERE generation = %s"
+    last = ledger.journal.last_position()
+    assert support.select(owing, parts, standing(owing).generation) == [(partitions, last, last)]
+    assert_proven(owing)
+
+
+def test_workers_of_different_processes_share_the_parts(owing, database_url):
+    """Given a model in parts, when two followers move it, then every event is folded, each stream's in order."""
+    rebuild(owing, owing.ledger(LEDGER), MODEL, present, partitions=4)
+    other = opened_deployment(database_url)
+    followers = [Follower(d, READ_MODELS, present) for d in (owing, other)]
+    for follower in followers:
+        follower.start()
+    for n in range(60):
+        bring(owing, payment_line(f"A{n % ACCOUNTS:02d}", f"P{n}", 100))
+    last = owing.ledger(LEDGER).journal.last_position()
+    wait_for(lambda: standing(owing).position == last)
+    for follower in followers:
+        follower.stop()
+    other.close()
+    assert set(balances(owing).values()) == {9_500}
+    assert_proven(owing)
+
+
+def test_commands_and_readers_go_on_and_every_answer_is_right(runtime, deployment, small_steps):
+    """Given writers and readers, when the model is rebuilt again and again, then no answer is wrong, none goes back."""
+    writer = support.with_customer(runtime, *(f"A{n}" for n in range(4)))
+    catch_up(deployment, READ_MODELS, present)
+    ledger, done = deployment.ledger(LEDGER), threading.Event()
+    follower = Follower(deployment, READ_MODELS, present)
+    follower.start()
+
+    def write(number):
+        count = 0
+        while not done.is_set():
+            do(writer, pay(f"P{number}-{count}", 100), f"account/A{number}")
+            count += 1
+        return count
+
+    def read():
+        last, answers, seen = 0, 0, set()
+        while not done.is_set():
+            now_at = standing(deployment)
+            assert now_at.position >= last
+            last = now_at.position
+            seen.add(now_at.generation)
+            for row in statuses(ledger):  # whatever was seen of an account, it is a moment of its history
+                assert row.balance_fen == -100 * (row.stream_version - 1)
+                answers += 1
+        return answers, seen
+
+    with ThreadPoolExecutor(4) as pool:
+        writing = [pool.submit(write, n) for n in range(2)]
+        looking = [pool.submit(read) for _ in range(2)]
+        try:
+            for _ in range(4):
+                assert rebuild(deployment, ledger, MODEL, present)
+        finally:
+            done.set()
+    assert sum(job.result() for job in writing) > 4
+    for answers, seen in (job.result() for job in looking):
+        assert answers > 20
+        assert len(seen) > 1
+    wait_for(lambda: standing(deployment).lag == 0)
+    follower.stop()
+    assert_proven(deployment)
+
+
+def test_a_reader_in_flight_keeps_the_generation_it_began_with(owing):
+    """Given a reader in the middle of an answer, when the model is swapped and changes, then it reads on as before."""
+    ledger, asked, go_on = owing.ledger(LEDGER), threading.Event(), threading.Event()
+
+    def ask(connection):
+        first = connection.execute("SELECT sum(balance_fen) FROM billing_status").fetchone()
+        asked.set()
+        assert go_on.wait(10)
+        return first, connection.execute("SELECT sum(balance_fen) FROM billing_status").fetchone()
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(reading, ledger, MODEL.name, ask)
+        assert asked.wait(10)
+        bring(owing, payment_line("A00", "P1", 10_000))
+        assert rebuild(owing, ledger, MODEL, present)
+        assert sum(balances(owing).values()) == (ACCOUNTS - 1) * 10_000
+        go_on.set()
+        assert answer.result() == ((ACCOUNTS * 10_000,), (ACCOUNTS * 10_000,))
+
+
+def test_what_was_swapped_out_is_dropped_once_its_readers_had_their_time(owing, monkeypatch):
+    """Given a swap, when the time of grace is over, then the old tables go, and a reader still in them may finish."""
+    ledger = owing.ledger(LEDGER)
+    rebuild(owing, ledger, MODEL, present)
+    schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'ledger\\_heilongjiang\\_g%%'"
+    building.drop_retired(owing, ledger)
+    assert support.select(owing, schemas) == [(2,)]
+    monkeypatch.setattr(building, "GRACE_S", 0.0)
+    with owing.database.transaction(ledger.schema) as reader:
+        reader.execute("SELECT count(*) FROM ledger_heilongjiang_g1.billing_status")
+        building.drop_retired(owing, ledger)
+        assert support.select(owing, schemas) == [(2,)]
+    building.drop_retired(owing, ledger)
+    assert support.select(owing, schemas) == [(1,)]
+    assert generations_of(owing) == [("dropped", 1), ("live", 1)]
+
+
+# -- killed -------------------------------------------------------------------------------------------------
+
+
+def rebuild_and_be_killed(url, stage, count):
+    """Rebuild, in a process of its own, and be killed when a stage is shown so many times."""
+    building.CHUNK_EVENTS = 5
+    left = [count]
+
+    def show(progress):
+        left[0] -= progress.stage == stage
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    deployment = opened_deployment(url)
+    rebuild(deployment, deployment.ledger(LEDGER), MODEL, present, show=show)
+
+
+def killed(job, *given):
+    """Run a job in a process that gets killed in it."""
+    import multiprocessing
+
+    process = multiprocessing.get_context("spawn").Process(target=job, args=given)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("stage", "count"),
+    [("begun", 1), ("folding", 1), ("folding", 4), ("folded", 1), ("following", 1), ("swapped", 1)],
+)
+def test_a_rebuild_killed_anywhere_leaves_a_model_that_works_and_is_resumed(
+    owing, database_url, monkeypatch, stage, count
+):
+    """Given a rebuild killed at a step, then the model reads and follows as before, and the next one goes on."""
+    ledger = owing.ledger(LEDGER)
+    bring(owing, payment_line("A00", "P0", 100))
+    with pytest.MonkeyPatch.context() as patch:  # a log that goes on after the rebuild has begun
+        if stage == "following":
+            patch.setattr(building, "CHUNK_EVENTS", 5)
+            begin_only(owing, ledger)
+            bring(owing, payment_line("A01", "P0", 100))
+    killed(rebuild_and_be_killed, database_url, stage, count)
+    bring(owing, payment_line("A02", "P0", 100))
+    catch_up(owing, READ_MODELS, present)
+    assert balances(owing)["A02"] == 9_900
+    assert_proven(owing)
+    before, shown = standing(owing), []
+    assert rebuild(owing, ledger, MODEL, present, show=shown.append)
+    assert standing(owing).digest == before.digest
+    assert_proven(owing)
+    assert shown[0].events_done >= {"folding": 4 * count, "folded": 24, "following": 24}.get(stage, 0)
+    assert generations_of(owing)[-1] == ("live", 1)
+    assert ("building", 1) not in generations_of(owing)
+
+
+def begin_only(deployment, ledger):
+    """Begin a rebuild and stop it at once."""
+    stop = threading.Event()
+    stop.set()
+    assert not rebuild(deployment, ledger, MODEL, present, stop=stop)
+
+
+class Deadly(BillingStatus):
+    """The real model, in which the process is killed when it comes to an account."""
+
+    def rows(self, state, seen):
+        if seen.subject == "account/A07":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().rows(state, seen)
+
+
+def follow_and_be_killed(url):
+    """Follow the log in a process that is killed in the middle of a batch."""
+    catch_up(opened_deployment(url), [Deadly()], present)
+
+
+def test_a_worker_killed_in_a_batch_loses_nothing_and_counts_nothing_twice(owing, database_url):
+    """Given a worker killed in the middle of a batch, then the next one folds the batch, once."""
+    before = standing(owing)
+    bring(owing, *(payment_line(f"A{n:02d}", "P0", 100) for n in range(ACCOUNTS)))
+    killed(follow_and_be_killed, database_url)
+    assert standing(owing).position == before.position
+    assert set(balances(owing).values()) == {10_000}
+    catch_up(owing, READ_MODELS, present)
+    assert set(balances(owing).values()) == {9_900}
+    assert_proven(owing)
+
+
+def fold_in_a_process_and_be_killed(url):
+    """Rebuild in worker processes of which one is killed."""
+    building.INLINE_EVENTS = 0
+    deployment = opened_deployment(url)
+    rebuild(deployment, deployment.ledger(LEDGER), Deadly(), present, workers=2)
+
+
+def test_a_rebuild_whose_worker_is_killed_says_so_and_is_resumed(owing, database_url):
+    """Given a worker process killed in a rebuild, then the rebuild fails, and another goes on."""
+    with support.processes(1) as pool, pytest.raises(Exception, match="terminated abruptly"):
+        pool.submit(fold_in_a_process_and_be_killed, database_url).result()
+    assert ("building", 1) in generations_of(owing)
+    assert_proven(owing)
+    assert rebuild(owing, owing.ledger(LEDGER), MODEL, present)
+    assert_proven(owing)
+
+
+# -- new versions, failures, old deployments ----------------------------------------------------------------
+
+
+class Second(BillingStatus):
+    """The model's next version."""
+
+    version = 2
+
+
+def test_a_new_version_is_made_beside_the_old_one_which_is_read_meanwhile(owing, monkeypatch):
+    """Given a program with a new version, when its follower starts, then the old rows are read until the swap."""
+    ledger, hold, begun = owing.ledger(LEDGER), threading.Event(), threading.Event()
+    really = following.rebuild
+
+    def held(*given, **more):
+        begun.set()
+        assert hold.wait(20)
+        return really(*given, **more)
+
+    monkeypatch.setattr(following, "rebuild", held)
+    bring(owing, payment_line("A00", "P0", 100))
+    follower = Follower(owing, [Second()], present)
+    follower.start()
+    try:
+        assert begun.wait(10)
+        assert (standing(owing).version, standing(owing).lag) == (1, 1)
+        assert status_of(ledger, "A00").balance_fen == 10_000
+        hold.set()
+        wait_for(lambda: standing(owing).version == 2)
+        assert status_of(ledger, "A00").balance_fen == 9_900
+        bring(owing, payment_line("A00", "P1", 100))
+        wait_for(lambda: status_of(ledger, "A00").balance_fen == 9_800)
+    finally:
+        hold.set()
+        follower.stop()
+
+
+def test_an_older_program_leaves_a_newer_version_alone(owing):
+    """Given a newer version's generation, when an older program follows, then it neither moves nor remakes it."""
+    rebuild(owing, owing.ledger(LEDGER), Second(), present)
+    bring(owing, payment_line("A00", "P0", 100))
+    catch_up(owing, READ_MODELS, present)
+    assert (standing(owing).version, standing(owing).lag) == (2, 1)
+    catch_up(owing, [Second()], present)
+    assert (standing(owing).version, standing(owing).lag) == (2, 0)
+
+
+class Stumbles(BillingStatus):
+    """The real model, which can't fold one account."""
+
+    def rows(self, state, seen):
+        if seen.subject == "account/A07":
+            raise ValueError("this account makes no sense to me")
+        return super().rows(state, seen)
+
+
+def test_a_rebuild_that_stumbles_says_where_and_goes_on_after_the_fix(owing, small_steps):
+    """Given an account that can't be folded, then what is read stays, position and reason stand, a fix is enough."""
+    ledger, before = owing.ledger(LEDGER), standing(owing)
+    with pytest.raises(StoppedError, match="position 16: ValueError: this account makes no sense to me"):
+        rebuild(owing, ledger, Stumbles(), present)
+    assert standing(owing) == before
+    failed = "SELECT p.failed_position, p.failure FROM read_model_partition p JOIN read_model_generation g"
+    assert support.select(owing, f"{failed} USING (generation) WHERE g.state = 'building'") == [
+        (16, "ValueError: this account makes no sense to me")
+    ]
+    shown = []
+    assert rebuild(owing, ledger, MODEL, present, show=shown.append)
+    assert shown[0].events_done >= 12
+    assert standing(owing).digest == before.digest
+
+
+def test_a_long_log_is_folded_by_a_rebuild_from_the_first(deployment, monkeypatch):
+    """Given a log that is long already, when models are installed, then they are built before they are read."""
+    monkeypatch.setattr(generations, "FOLLOWED_EVENTS_MAX", 3)
+    bring(deployment, opening_line("A1"), charge_line("A1"), opening_line("A2"), charge_line("A2"))
+    ledger = deployment.ledger(LEDGER)
+    install(deployment, ledger, READ_MODELS)
+    with pytest.raises(NotBuiltError):
+        status_of(ledger, "A1")
+    catch_up(deployment, READ_MODELS, present)
+    assert status_of(ledger, "A1").balance_fen == 10_000
+    assert_proven(deployment)
+
+
+def test_an_earlier_deployment_is_brought_along(deployment, monkeypatch):
+    """Given tables of before generations, when the program is updated, then they are read until the model is made."""
+    bring(deployment, opening_line("A1"), charge_line("A1"))
+    ledger = deployment.ledger(LEDGER)
+    with deployment.database.migrating() as connection:
+        from domain.ledger import queries
+
+        first = [s for s in queries.scripts("projections.sql", "migrations") if s[0].startswith("0001")]
+        with monkeypatch.context() as patch:
+            patch.setattr("domain.ledger.database.scripts", lambda *_: first)
+            migrate(connection, ledger.schema, "projections.sql", "migrations")
+        connection.execute("INSERT INTO projection (name, version, position) VALUES ('billing_status', 1, 2)")
+        connection.execute(
+            "INSERT INTO billing_status VALUES ('A1', 'P1', 'heilongjiang.harbin', 'mobile', 'active', now(), NULL,"
+            " 77, 77, 0, 0, '[]', false, 2, 2, NULL)"
+        )
+    install(deployment, ledger, READ_MODELS)
+    assert status_of(ledger, "A1").balance_fen == 77
+    assert (standing(deployment).version, standing(deployment).position) == (0, 2)
+    catch_up(deployment, READ_MODELS, present)
+    assert status_of(ledger, "A1").balance_fen == 10_000
+    assert standing(deployment).version == 1
+    assert_proven(deployment)
+    monkeypatch.setattr(building, "GRACE_S", 0.0)
+    building.drop_retired(deployment, ledger)
+    assert generations_of(deployment) == [("dropped", 0), ("live", 1)]
+
+
+# -- the gap race -------------------------------------------------------------------------------------------
+
+
+def test_a_transaction_held_open_while_others_come_loses_nothing(owing, monkeypatch):
+    """Given an append that holds its positions and does not commit, when others append, then none is skipped."""
+    from domain.ledger import recorder
+
+    ledger, really = owing.ledger(LEDGER), recorder._add_links
+    last = ledger.journal.last_position()
+
+    def held(connection, events):
+        if events[0].event_id == "A00-SLOW":
+            connection.execute("SELECT pg_advisory_xact_lock(117)")
+        really(connection, events)
+
+    monkeypatch.setattr(recorder, "_add_links", held)
+    with owing.database.owner() as holder, ThreadPoolExecutor(4) as pool:
+        holder.execute("SELECT pg_advisory_lock(117)")
+        slow = pool.submit(bring, owing, payment_line("A00", "SLOW", 100))
+        wait_for(lambda: support.select(owing, "SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0])
+        others = [pool.submit(bring, owing, payment_line(f"A{n:02d}", "P1", 100)) for n in (1, 2, 3)]
+        for _ in range(5):
+            advance(ledger, MODEL, present())
+        assert standing(owing).position == last
+        assert not any(job.done() for job in (slow, *others))
+        holder.execute("SELECT pg_advisory_unlock(117)")
+        for job in (slow, *others):
+            job.result()
+    catch_up(owing, READ_MODELS, present)
+    assert standing(owing).position == last + 4
+    assert sum(balances(owing).values()) == ACCOUNTS * 10_000 - 400
+    assert_proven(owing)
