@@ -97,6 +97,7 @@ def hostile_lines():
         "amount_fen": 1,
         "basis_event_ids": [mark],
     }
+    investigation = {"account_ids": ["A-<b>$x^2$", "A-2"], "reason": HOSTILE}
     events = [
         ("party/P-<i>&", "PartyRegistered", party),
         ("account/A-<b>$x^2$", "AccountOpened",
@@ -105,6 +106,8 @@ def hostile_lines():
         ("party/P-<i>&", "BlacklistEntryAdded", entry),
         ("party/P-<i>&", "SignUpRefused", {"reason": f"blacklist {HOSTILE}; x", "entry_id": mark}),
         ("account/A-<b>$x^2$", "ServiceResumed", {"reason": HOSTILE}),
+        ("account/A-2", "AccountOpened", {"party_id": "P-2", "line_of_business": "mobile", "contract_terms": terms}),
+        ("case/K", "InvestigationOpened", investigation),
     ]  # fmt: skip
     for number, (subject, kind, data) in enumerate(events):
         time = f"2015-04-{number + 1:02}T10:00:00+08:00"
@@ -240,6 +243,15 @@ def test_a_case_is_its_customers_dossier(disputes, harbin):
         compose(disputes, "party/nobody")
 
 
+def test_an_investigation_without_a_customer_is_its_accounts_dossier(disputes):
+    """Each account asked on its own, the case's own findings beside them."""
+    about = compose(disputes, "case/K")
+    assert [p.subject for p in about.parts] == ["account/A-<b>$x^2$", "account/A-2"]
+    assert {"case/K", "account/A-2"} <= {f["subject"] for f in about.findings}
+    assert len(orjson.loads(files_of(about)["bundle/findings.json"])) == 2
+    assert HOSTILE in read(about, "en").text
+
+
 def test_an_account_has_its_customer_and_its_case_but_no_other_account(disputes):
     """Its money alone is counted."""
     about = compose(disputes, "account/A-FTTH", known_at=KNOWN)
@@ -284,6 +296,17 @@ def test_of_too_many_events_the_evidence_is_printed_and_the_rest_is_counted(harb
     } <= printed
     assert "bundle/timeline.json" in read(harbin, "en").text
     assert [r.number for r in view.rows] == sorted(printed)
+
+
+def test_of_too_many_charges_the_rest_is_one_line_and_the_sum_stays(harbin, monkeypatch):
+    """What is to be taken back is printed first."""
+    monkeypatch.setattr(views_module, "LINES_MAX", 7)
+    view = View(harbin, "en", "")
+    account = next(m for m in view.money if m.subject == "account/A-FTTH")
+    printed, rest = view.lines(account), view.rest(account)
+    assert (len(printed), rest["count"]) == (7, len(account.lines) - 7)
+    assert sum(line.to_reverse_fen for line in printed) == account.to_reverse_fen
+    assert sum(line.posted_fen for line in printed) + rest["posted_fen"] == account.posted_fen
 
 
 # -- safe to open, the same for ever

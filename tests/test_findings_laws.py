@@ -242,3 +242,9 @@ def _resting_on(data, shop):
     source, _, name = (getattr(data, "basis_event_id", None) or "").partition("#")
     numbers = {e.id: n for n, e in enumerate(shop.events, 1)}
     return replace(data, basis_event_id=f"{source}#{numbers[name]}") if name else data
+
+
+def test_a_rulebook_is_measured_by_no_rule():
+    """Asked for a rulebook, there are no findings, and no error."""
+    asked = Inquiry("rulebook/heilongjiang", datetime(2015, 1, 1, tzinfo=UTC), FAR, "heilongjiang")
+    assert findings(asked, {})["findings"] == []

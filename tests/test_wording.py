@@ -19,12 +19,13 @@ from api.wording import (
     listed,
     name_of,
     observed_texts,
+    proposal,
     said,
     sentence,
     undetermined_text,
     yuan,
 )
-from api.wording.events import EVENTS, group_of, unwrapped
+from api.wording.events import EVENTS, PROPOSALS, group_of, unwrapped
 from api.wording.labels import LABELS
 from api.wording.observations import COMMON, DIFFERENCES, ENTRY, FORMS, REASONS, UNDETERMINED
 from domain.account import Account
@@ -133,6 +134,21 @@ def test_every_type_has_a_short_name_in_each_language():
     for name in REGISTRY:
         assert CHINESE.search(name_of(name, "zh"))
         assert name_of(name, "en").isascii()
+
+
+@pytest.mark.parametrize("name", sorted(PROPOSALS))
+def test_a_proposed_correction_is_told_as_something_to_do(name):
+    """It has not happened: its words are its own, over the event's own fields."""
+    fields = {f.alias or n for n, f in REGISTRY[name].__pydantic_fields__.items()}
+    zh, en = (set(PLACE.findall(PROPOSALS[name].of(lang))) for lang in LANGUAGES)
+    assert zh == en
+    assert zh <= fields
+    example = next(raw["data"] for raw in ARRIVED if raw["type"] == name)
+    assert proposal(name, example, "en") != sentence(name, example, "en")
+    assert (
+        proposal("ArrearsCleared", {"cleared_on": "2014-07-16"}, "zh")
+        == "系统记载：欠费于 2014年7月16日 结清。"
+    )
 
 
 def test_personal_data_in_a_payload_is_never_written():

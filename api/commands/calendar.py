@@ -13,6 +13,7 @@ from api.terminal import CommandError, Terminal
 from domain.closing import Offer, Tariff
 from domain.events.fields import AMOUNT_MAX_FEN, MalformedError, parse_day
 from domain.ledger.closing import Closed, Closer, ClosingBusyError, summary
+from domain.ledger.writer import BusyError
 
 TARIFF_MAX_BYTES = 16 * 1024 * 1024  # some hundred thousand offers
 
@@ -55,7 +56,7 @@ def close_day(given: argparse.Namespace, settings: Settings, terminal: Terminal)
 
             try:
                 closed = closer.close(day, given.region, show)
-            except ClosingBusyError as error:
+            except (ClosingBusyError, BusyError) as error:
                 raise CommandError(str(error)) from error
             answers.append(summary(closed))
             lines += _lines(closed)

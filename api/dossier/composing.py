@@ -160,7 +160,7 @@ def _roots(ledger: Ledger, world: World, subject: str) -> list[str]:
     named = [f"party/{state.party_id}"] if state.party_id else [f"account/{a}" for a in state.account_ids]
     found = [s for s in named if ledger.journal.exists(s)]
     if not found:
-        raise MalformedError("subject", "names no customer and no account that stands in this ledger")
+        raise MalformedError("subject", "names no customer and no account that was known then")
     return found
 
 
@@ -172,9 +172,9 @@ def _replays(runtime: Runtime, dossier: Dossier) -> dict[str, dict[str, Any]]:
         if kind_of(part.subject) == "party":
             subjects.update(dict.fromkeys(a.subject for a in world.parties[part.subject].accounts))
         else:
-            holder = world.accounts[part.subject].holder_at(known_at)
-            if f"party/{holder}" in world.parties:
-                subjects[f"party/{holder}"] = None
+            holder = world.parties.get(f"party/{world.accounts[part.subject].holder_at(known_at)}")
+            if holder is not None and holder.history:  # named by the account, perhaps never registered
+                subjects[holder.subject] = None
     if len(subjects) > ACCOUNTS_MAX:
         raise TooWideError(f"{len(subjects)} accounts, {ACCOUNTS_MAX} at most: ask for them one by one")
     moment = known_at.isoformat()

@@ -172,10 +172,12 @@ def _curves(axes: Any, points: Sequence[Point], ends: date, captions: Captions, 
 def _bands(axes: Any, points: Sequence[Point], ends: date, captions: Captions, written: Any) -> None:
     edges = [*(p.on for p in points), ends]
     for row, name in ((1, "actual_status"), (0, "lawful_status")):
-        for index, point in enumerate(points):
-            width = (edges[index + 1] - edges[index]).days
-            colour = STATUS_COLOURS.get(getattr(point, name), "#ffffff")
-            axes.barh(row, width, left=edges[index], height=0.72, color=colour, linewidth=0)
+        spans: dict[str, list[tuple[date, timedelta]]] = {}
+        for point, start, end in zip(points, edges, edges[1:], strict=False):
+            spans.setdefault(getattr(point, name), []).append((start, end - start))
+        for status, some in spans.items():
+            colour = STATUS_COLOURS.get(status, "#ffffff")
+            axes.broken_barh(some, (row - 0.36, 0.72), facecolors=colour, linewidth=0)
     axes.set_ylim(-0.5, 1.5)
     axes.set_yticks([1, 0], labels=[written(captions.status_actual), written(captions.status_lawful)])
     axes.tick_params(left=False)

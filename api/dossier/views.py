@@ -25,6 +25,7 @@ from api.wording import (
     listed,
     name_of,
     observed_texts,
+    proposal,
     said,
     sentence,
     undetermined_text,
@@ -43,6 +44,7 @@ OBSERVED_MAX = 24  # things one finding observed, printed one by one
 RECORD_MAX_CHARS = 2_000  # of the program's own record of one finding
 ACTORS_MAX = 60  # members of staff named
 LINES_MAX = 400  # charges and fees of one account, printed one by one
+BREACHES_ROOMY = 9  # as many as a first page holds in its usual type
 NAMES_MAX = 6  # subjects named in a sentence before they are counted
 LATER = timedelta(days=1)
 """An event recorded longer than this after it happened says when it became known."""
@@ -238,7 +240,7 @@ class View:
         return [m for m in money_of(self.dossier) if m.moved]
 
     def lines(self, money: AccountMoney) -> list[Line]:
-        """Return the lines printed of an account: all, or, of too many, those that are or were to be taken back first."""
+        """Return the lines printed of an account: all; of too many, those of which something is taken back first."""
         if len(money.lines) <= LINES_MAX:
             return list(money.lines)
         touched = [line for line in money.lines if line.to_reverse_fen or line.reversed_fen]
@@ -414,23 +416,28 @@ class View:
         """How many checks found nothing that their rule speaks of."""
         return len(self.dossier.of_verdict("not_applicable"))
 
+    @property
+    def dense(self) -> bool:
+        """Whether there is so much to say that the first page takes smaller type."""
+        return len(self.breaches) > BREACHES_ROOMY
+
     # -- what is to be put right
 
-    @property
+    @cached_property
     def proposed(self) -> list[dict[str, Any]]:
         """The correcting entries."""
         return [
             {
                 "subject": self.subject(p["subject"]),
                 "name": name_of(p["type"], self.lang),
-                "text": sentence(p["type"], p["data"], self.lang),
+                "text": proposal(p["type"], p["data"], self.lang),
                 "amount_fen": p["data"].get("amount_fen"),
             }
             for part in self.dossier.parts
             for p in part.counterfactual["proposed_events"]
         ]
 
-    @property
+    @cached_property
     def corrections(self) -> list[str]:
         """The correcting entries in a sentence or two."""
         every = [p for part in self.dossier.parts for p in part.counterfactual["proposed_events"]]
@@ -463,11 +470,13 @@ class View:
             )
         for item in every:
             if item["type"] not in ("ChargeReversed", "RefundPaid", "BlacklistEntryRemoved"):
-                name = name_of(item["type"], self.lang)
-                found.append(self._ended(f"{name}{self.t('：', ': ')}{self.subject(item['subject'])}"))
+                what = proposal(item["type"], item["data"], self.lang)
+                found.append(
+                    self._ended(f"{what.rstrip('。.')}{self.t('：', ': ')}{self.subject(item['subject'])}")
+                )
         return found
 
-    @property
+    @cached_property
     def duties(self) -> list[tuple[str, str]]:
         """What else puts the breaches right, each once, with the finding it answers."""
         return [
@@ -476,7 +485,7 @@ class View:
             if b.rule_id not in CORRECTED_BY_PROPOSAL and not b.done
         ]
 
-    @property
+    @cached_property
     def differences(self) -> list[dict[str, Any]]:
         """What would have been otherwise, beside the charges and fees that stand in the money table."""
         found = []

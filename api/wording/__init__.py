@@ -5,7 +5,7 @@ makes a plain sentence of every event type; `rules` says what each rule asks for
 `observations` says what was observed. Nothing here knows who reads it, or where it is printed.
 """
 
-from api.wording.events import name_of, sentence
+from api.wording.events import name_of, proposal, sentence
 from api.wording.labels import label, said
 from api.wording.language import LANGUAGES, Lang, Words, day_text, instant_text, listed, yuan
 from api.wording.observations import difference_text, observed_texts, undetermined_text
@@ -24,6 +24,7 @@ __all__ = [
     "listed",
     "name_of",
     "observed_texts",
+    "proposal",
     "said",
     "sentence",
     "undetermined_text",

@@ -534,6 +534,20 @@ EVENTS: Mapping[str, Wording] = {
 }
 """Each event type's name and sentence."""
 
+PROPOSALS: Mapping[str, Words] = {
+    "ChargeReversed": Words(
+        "冲正[收费 {charge_id}][滞纳金 {fee_id}]（{reason:text}）",
+        "Take back [charge {charge_id}][late fee {fee_id}] ({reason:text})",
+    ),
+    "RefundPaid": Words("退还客户（{method:text}）", "Refund to the customer ({method:text})"),
+    "BlacklistEntryRemoved": Words(
+        "将客户移出黑名单，条目 {entry_id}（{reason}）",
+        "Take the customer off the blacklist, entry {entry_id} ({reason})",
+    ),
+    "ServiceResumed": Words("复机（{reason:text}）", "Restore the service ({reason:text})"),
+}
+"""What a proposed correction asks for; any other type is told as if it had happened."""
+
 GROUPS: Mapping[tuple[str, str], str] = {
     ("PartyRegistered", "kind"): "party_kind",
     ("IdentityVerified", "method"): "verification_method",
@@ -576,6 +590,15 @@ def name_of(type_name: str, lang: Lang) -> str:
 
 def sentence(type_name: str, data: Mapping[str, Any], lang: Lang) -> str:
     """Return what an event says, from its data by wire name (days and moments as such, or as in JSON)."""
+    return _told(EVENTS[type_name].sentence, type_name, data, lang)
+
+
+def proposal(type_name: str, data: Mapping[str, Any], lang: Lang) -> str:
+    """Return what a proposed event would do."""
+    return _told(PROPOSALS.get(type_name, EVENTS[type_name].sentence), type_name, data, lang)
+
+
+def _told(words: Words, type_name: str, data: Mapping[str, Any], lang: Lang) -> str:
     writers = _writers(type_name)
 
     def place(match: re.Match[str]) -> str:
@@ -589,7 +612,7 @@ def sentence(type_name: str, data: Mapping[str, Any], lang: Lang) -> str:
         there = all(data.get(name) not in (None, (), []) for name, _ in _PLACE.findall(match[1]))
         return match[1] if there else ""
 
-    return _PLACE.sub(place, _PART.sub(part, EVENTS[type_name].sentence.of(lang)))
+    return _PLACE.sub(place, _PART.sub(part, words.of(lang)))
 
 
 def group_of(type_name: str, field: str) -> str:

@@ -149,7 +149,7 @@ def _lawful_standing(
             rule_id, reason, said = "blacklist-removal", "arrears_cleared", "the debt was cleared"
         names = party.world.names(added)
         differences.append(Difference(party.day(added), f"entry {entry.entry_id}: {said}", names, rule_id))
-        if entry.entry_id in standing:
+        if entry.entry_id in standing and removal_of(party, added, entry) is None:
             corrections.append(
                 {
                     "type": "BlacklistEntryRemoved",

@@ -358,14 +358,23 @@ class _Walk:
             stood = {lawful.on(day)[0], lawful.on(day + ONE_DAY)[0]}  # closed early or late in the day
             match data:
                 case ev.ServiceSuspended() if not stood & {"suspended", "terminated"}:
-                    rule_id = "suspension-window"
+                    rule_id = self._why_not(day, "suspension-window")
                 case ev.ServiceTerminated() if "terminated" not in stood:
-                    rule_id = "termination-window"
+                    rule_id = self._why_not(day, "termination-window")
                 case ev.PackageConverted() | ev.PackageRenewed() if not self._goes_on(data):
                     rule_id = "charge-basis"
                 case _:
                     continue
             self._differs(recorded, rule_id, f"{recorded.event.type} would not have happened on {day}")
+
+    def _why_not(self, day: date, window: str) -> str:
+        """Return the rule behind a stop that was not lawful: a hold, charges without a basis, or else its day."""
+        if any(h.covers("suspension") for h in holds_on(self.facts, day)):
+            return "dispute-hold"
+        if self.void:
+            return "real-name"
+        posted = {d.charge_id for r, d in self.facts.of(ev.ChargePosted) if self.facts.day(r) <= day}
+        return "charge-basis" if posted & self.facts.unsupported.keys() else window
 
     def _goes_on(self, data: ev.PackageConverted | ev.PackageRenewed) -> bool:
         """Whether a package lawfully went on as it did, from that day or the day after."""

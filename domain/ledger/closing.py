@@ -8,7 +8,7 @@ go into the queue.
 import contextlib
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -37,6 +37,7 @@ PAGE_STREAMS = 500  # streams read at once: some thousand events each at the wor
 ROUNDS_MAX = 12  # what is due may make something else due; no chain is longer
 KINDS = ("account", "case", "party")
 """The kinds of streams in which the calendar makes something due."""
+BATCH_COMMANDS = 100  # committed at once: some 30 ms in which nobody else appends
 RECEIPTS = "close-day"
 TASKS_MAX = 1_000  # tasks an answer lists; their number is always whole
 
@@ -85,10 +86,9 @@ class Closer:
             book = self._rulebook(region)
             cursor = self._begin(closed)
             while page := self._page(cursor):
-                for subject, state in self._loaded(page).items():
-                    if _of_region(state, region):
-                        self._close(subject, state, closed, book)
-                        closed.streams += 1
+                states = {k: s for k, s in self._loaded(page).items() if _of_region(s, region)}
+                self._close(states, closed, book)
+                closed.streams += len(states)
                 cursor = page[-1]
                 self._done_until(closed, cursor)
                 if progress is not None:
@@ -96,44 +96,62 @@ class Closer:
             self._finish(closed)
         return closed
 
-    # -- one stream
+    # -- a page of streams
 
-    def _close(self, subject: str, state: State, closed: Closed, book: Rulebook) -> None:
-        """Do what is due on one stream, and what follows from it."""
+    def _close(self, states: dict[str, State], closed: Closed, book: Rulebook) -> None:
+        """Do what is due on some streams, and what follows from it, round by round."""
         refused: set[Order] = set()
-        region = state.region or closed.region
         for _ in range(ROUNDS_MAX):
-            moment = moment_of_closing(closed.day, self._clock(), region)
-            closing = Closing(closed.day, moment, book, self._tariff)
-            dues = list(dict.fromkeys(self._due(state, closing)))
-            orders = [d for d in dues if isinstance(d, Order) and d not in refused]
+            orders: list[tuple[Order, Closing, str]] = []
+            due = self._due(states, closed, book)
+            for subject, (closing, dues) in due.items():
+                found = [d for d in dues if isinstance(d, Order) and d not in refused]
+                orders += [(order, closing, subject) for order in found]
+                if not found:
+                    self._leave(dues, closed)
+            for n in range(0, len(orders), BATCH_COMMANDS):
+                refused |= self._ask(orders[n : n + BATCH_COMMANDS], states, closed)
             if not orders:
-                self._leave(dues, closed)
                 return
-            refused |= self._ask(orders, closing, region, closed)
-            state = self._loaded([subject])[subject]
-        raise RuntimeError(f"{subject}: ever more is due by {closed.day}: {orders}")
+            states = self._loaded(list(dict.fromkeys(subject for _, _, subject in orders)))
+        raise RuntimeError(f"ever more is due by {closed.day}: {[o for o, _, _ in orders][:5]}")
 
-    def _due(self, state: State, closing: Closing) -> Iterator[Due]:
-        match state:
-            case Account():
-                return due_on_account(state, self._people(state.party_id), closing)
-            case Party():
-                standing = [e.basis_account_id for e in state.blacklist.values() if e.removed_at is None]
-                accounts = self._loaded([f"account/{i}" for i in standing])
-                return due_on_party(
-                    state, {a.account_id: a for a in accounts.values() if isinstance(a, Account)}, closing
-                )
-            case Case():
-                return due_on_case(state, closing)
-            case _:
-                return iter(())
+    def _due(
+        self, states: Mapping[str, State], closed: Closed, book: Rulebook
+    ) -> dict[str, tuple[Closing, list[Due]]]:
+        """Return what is due on each of some streams, and what it is closed with."""
+        people = self._people(s.party_id for s in states.values() if isinstance(s, Account))
+        listed = [
+            f"account/{e.basis_account_id}"
+            for s in states.values()
+            if isinstance(s, Party)
+            for e in s.blacklist.values()
+            if e.removed_at is None
+        ]
+        accounts = {a.account_id: a for a in self._loaded(listed).values() if isinstance(a, Account)}
+        found = {}
+        for subject, state in states.items():
+            moment = moment_of_closing(closed.day, self._clock(), _region_of(state) or closed.region)
+            closing = Closing(closed.day, moment, book, self._tariff)
+            match state:
+                case Account():
+                    dues = due_on_account(state, people_of(state.party_id, people), closing)
+                case Party():
+                    dues = due_on_party(state, accounts, closing)
+                case Case():
+                    dues = due_on_case(state, closing)
+                case _:
+                    continue
+            found[subject] = closing, list(dict.fromkeys(dues))
+        return found
 
-    def _ask(self, orders: list[Order], closing: Closing, region: str, closed: Closed) -> set[Order]:
+    def _ask(
+        self, orders: Sequence[tuple[Order, Closing, str]], states: Mapping[str, State], closed: Closed
+    ) -> set[Order]:
         """Ask for what is due, all at once; return what the domain refused, which a person has to look at."""
         refused: set[Order] = set()
-        while wanted := [o for o in orders if o not in refused]:
-            commands = [asked_of(o, closing, region) for o in wanted]
+        while wanted := [o for o in orders if o[0] not in refused]:
+            commands = [asked_of(o, c, _region_of(states[s]) or closed.region) for o, c, s in wanted]
             # The receipt settles a lost connection; what was done by another run is no longer due.
             key = uuid.uuid4().hex
             answer = self._writer.execute_all(
@@ -143,7 +161,7 @@ class Closer:
             if refusal is None:
                 closed.events.update(e["type"] for e in answer.body["events"])
                 break
-            refused.add(wanted[refusal["details"]["index"]])
+            refused.add(wanted[refusal["details"]["index"]][0])
             closed.refused[refusal["code"]] += 1
         return refused
 
@@ -165,15 +183,15 @@ class Closer:
         histories = self._ledger.histories(subjects)
         return {s: state_of(s, in_order(history)) for s, history in histories.items()}
 
-    def _people(self, party_id: str) -> list[Party]:
-        """Return a party and those it was merged into."""
-        found: list[Party] = []
-        while party_id and party_id not in {p.party_id for p in found}:
-            party = self._loaded([f"party/{party_id}"])[f"party/{party_id}"]
-            assert isinstance(party, Party)
-            found.append(party)
-            party_id = party.merged_into or ""
-        return [p for p in found if p.opened]
+    def _people(self, party_ids: Iterable[str]) -> dict[str, Party]:
+        """Return parties, and those they were merged into, by id."""
+        found: dict[str, Party] = {}
+        wanted = set(party_ids)
+        while wanted:
+            parties = self._loaded([f"party/{i}" for i in sorted(wanted) if i]).values()
+            found |= {p.party_id: p for p in parties if isinstance(p, Party)}
+            wanted = {p.merged_into for p in found.values() if p.merged_into} - found.keys()
+        return found
 
     def _rulebook(self, region: str) -> Rulebook:
         books = {f"rulebook/{self._ledger.region}", f"rulebook/{region}"}
@@ -224,9 +242,23 @@ class Closer:
             connection.execute(Q[query], {"day": closed.day, "region": closed.region, **given})
 
 
+def people_of(party_id: str, people: Mapping[str, Party]) -> list[Party]:
+    """Return a party and those it was merged into, the one that goes on last."""
+    found: list[Party] = []
+    while party_id in people and people[party_id] not in found:
+        found.append(people[party_id])
+        party_id = people[party_id].merged_into or ""
+    return [p for p in found if p.opened]
+
+
+def _region_of(state: State) -> str:
+    region: str = getattr(state, "region", "")
+    return region
+
+
 def _of_region(state: State, region: str) -> bool:
     """Whether a stream is of a region, or of a city in it."""
-    own: str = getattr(state, "region", "") or ""
+    own = _region_of(state)
     return own == region or own.startswith(f"{region}.")
 
 

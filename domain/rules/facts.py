@@ -482,6 +482,8 @@ class World:
             found: Any = group.get(subject)
             if found is not None:
                 return found  # type: ignore[no-any-return]
+        if kind_of(subject) == "rulebook":
+            return Facts(subject, self.book_events, self)
         self._add(subject, [])
         return self.facts(subject)
 
