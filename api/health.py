@@ -15,17 +15,30 @@ from api.requests import Counting, Running, answer
 from api.runtime import READ_MODELS, Runtime
 from domain.ledger.database import StorageError
 from domain.ledger.embedded import EmbeddedError
-from projections.engine import standings
+from projections.engine import Standing, makings, standings
+from projections.engine.generations import Making
 
 READY_WAIT_S = 3.0  # a probe that waits longer for the database has its answer: not ready
 
 router = APIRouter(tags=["public"])
 
 
+class Stopped(BaseModel):
+    """A read model that stopped, or whose rebuild did: before the event at `position`, for a kind of error."""
+
+    ledger: str
+    model: str
+    position: int | None
+    reason: str
+    rebuild: bool
+
+
 class Healthy(BaseModel):
     """The service is well."""
 
     status: Literal["ok"]
+    stopped: list[Stopped] | None = None
+    """Read models that stopped, where some did: the rest of the service goes on, they answer what they have."""
 
 
 def reasons(runtime: Runtime) -> list[str]:
@@ -46,6 +59,25 @@ def reasons(runtime: Runtime) -> list[str]:
     return found
 
 
+def stopped(runtime: Runtime) -> list[dict[str, object]]:
+    """Return which read models stopped, where and for what kind of error: its words may quote what is personal."""
+    found: list[tuple[str, Standing | Making]] = []
+    for ledger in runtime.deployment.ledgers:
+        found += [(ledger.region, one) for one in standings(ledger)]
+        found += [(ledger.region, one) for one in makings(ledger)]
+    return [
+        {
+            "ledger": region,
+            "model": one.name,
+            "position": one.failed_position,
+            "reason": one.failure.partition(":")[0],
+            "rebuild": isinstance(one, Making),
+        }
+        for region, one in found
+        if one.failure
+    ]
+
+
 @router.get(
     "/healthz",
     summary="Whether the process lives",
@@ -61,7 +93,8 @@ async def healthz() -> Response:
 @router.get(
     "/readyz",
     summary="Whether the service can serve",
-    description="The database answers, every ledger is migrated and has its read models.",
+    description="The database answers, every ledger is migrated and has its read models. Those that stopped are"
+    " named; they do not make the service unready.",
     operation_id="readyz",
     response_model=Healthy,
     responses={
@@ -78,7 +111,8 @@ async def readyz(runtime: Running) -> Response:
         raise ProblemError(
             "service.not_ready", "; ".join(found), headers=retry_after(), members={"reasons": found}
         )
-    return answer({"status": "ok"})
+    halted = await anyio.to_thread.run_sync(stopped, runtime)
+    return answer({"status": "ok", **({"stopped": halted} if halted else {})})
 
 
 @router.get(

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from domain.ledger.database import StorageError
 from domain.ledger.deployment import Deployment
 from domain.ledger.outbox import count_queued
-from projections.engine import standings
+from projections.engine import makings, standings
 
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -93,6 +93,12 @@ class LedgerCollector(Collector):
             "recount_read_model_lag_events", "Events a model has yet to fold.", labels=labels
         )
         failed = GaugeMetricFamily("recount_read_model_failed", "1 where a model has stopped.", labels=labels)
+        rebuilt = GaugeMetricFamily(
+            "recount_rebuild_events_done", "Events a rebuild has folded, while there is one.", labels=labels
+        )
+        rebuilding = GaugeMetricFamily(
+            "recount_rebuild_events", "Events a rebuild has to fold, while there is one.", labels=labels
+        )
         waiting = GaugeMetricFamily(
             "recount_notices_queued", "Notices that wait for a gateway.", labels=["ledger"]
         )
@@ -106,8 +112,11 @@ class LedgerCollector(Collector):
                     reached.add_metric(which, standing.position)
                     lag.add_metric(which, standing.lag)
                     failed.add_metric(which, 1.0 if standing.failure else 0.0)
+                for making in makings(ledger):
+                    rebuilt.add_metric([ledger.region, making.name], making.events_done)
+                    rebuilding.add_metric([ledger.region, making.name], making.events)
             up.add_metric([], 1.0)
         except (StorageError, psycopg.Error) as error:
             log.warning("metrics without storage", error=type(error).__name__)
             up.add_metric([], 0.0)
-        yield from (up, position, reached, lag, failed, waiting)
+        yield from (up, position, reached, lag, failed, rebuilt, rebuilding, waiting)

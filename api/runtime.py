@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ class Runtime:
 
     deployment: Deployment
     clock: Callable[[], datetime] = present
+    followers: list[Follower] = field(default_factory=list)
 
     def writer(self, region: str) -> Writer:
         """Return the writer of a region's ledger, which is made where it is the region's first."""
@@ -36,7 +37,14 @@ class Runtime:
 
     def follower(self) -> Follower:
         """Return what keeps the read models up to date."""
-        return Follower(self.deployment, READ_MODELS, self.clock)
+        made = Follower(self.deployment, READ_MODELS, self.clock)
+        self.followers.append(made)
+        return made
+
+    def wake(self) -> None:
+        """Let the read models look at the log now: something was appended here. They would find it soon anyway."""
+        for follower in self.followers:
+            follower.wake()
 
 
 @contextlib.contextmanager

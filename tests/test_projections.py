@@ -161,7 +161,7 @@ def test_any_split_of_the_log_into_batches_gives_the_same_rows(cases, sizes, kep
     forget(cases)
     states = States(kept)
     for number in range(10_000):
-        if not advance(ledger, READ_MODELS[0], now, sizes[number % len(sizes)], states=states):
+        if not advance(ledger, READ_MODELS[0], lambda: now, sizes[number % len(sizes)], states=states):
             break
     assert rows(cases) == whole
     assert standings(ledger)[0].digest == digest
@@ -274,9 +274,9 @@ def test_a_batch_that_breaks_leaves_rows_and_position_as_they_were(owing):
     bring(owing, payment_line("A1", "P1", 10_000), opening_line("A2"))
     ledger, states = owing.ledger(LEDGER), States()
     with pytest.raises(ZeroDivisionError):
-        advance(ledger, Breaks(), present(), states=states)
+        advance(ledger, Breaks(), present, states=states)
     assert (rows(owing), position(owing)) == before
-    assert advance(ledger, BillingStatus(), present(), states=states) == 2
+    assert advance(ledger, BillingStatus(), present, states=states) == 2
     assert row(owing)["balance_fen"] == 0
     assert assert_rows_equal_replay(owing, present()) == 2
 
@@ -287,10 +287,10 @@ def test_rows_without_their_position_are_not_kept(owing):
     bring(owing, payment_line("A1", "P1", 10_000))
     support.by_owner(owing, "ALTER TABLE read_model_partition ADD CONSTRAINT stuck CHECK (position < 3)")
     with pytest.raises(StoppedError, match="CheckViolation"):
-        advance(owing.ledger(LEDGER), BillingStatus(), present())
+        advance(owing.ledger(LEDGER), BillingStatus(), present)
     assert (rows(owing), position(owing)) == before
     support.by_owner(owing, "ALTER TABLE read_model_partition DROP CONSTRAINT stuck")
-    assert advance(owing.ledger(LEDGER), BillingStatus(), present()) == 1
+    assert advance(owing.ledger(LEDGER), BillingStatus(), present) == 1
     assert row(owing)["balance_fen"] == 0
 
 

@@ -132,7 +132,7 @@ def refold_by_position(deployment, ledger, model, now):
             [number],
         )
     states = States(500)
-    while advance(ledger, model, now, 7, states=states):
+    while advance(ledger, model, lambda: now, 7, states=states):
         pass
 
 
@@ -208,7 +208,7 @@ def test_whatever_comes_in_whatever_order_and_batch_the_rows_are_the_replays(gro
                 cut_off_a_batch(deployment, ledger, model, now, states[model.name])
             limit = way["batches"][folded % len(way["batches"])]
             folded += 1
-            while advance(ledger, model, now, limit, states=states[model.name]):
+            while advance(ledger, model, lambda: now, limit, states=states[model.name]):
                 pass
     assert_proven(ledger, now)
     later = now + timedelta(days=11)
@@ -230,7 +230,7 @@ def cut_off_a_batch(deployment, ledger, model, now, states):
             "ALTER TABLE read_model_partition ADD CONSTRAINT cut CHECK (position < 0) NOT VALID"
         )
     with pytest.raises((psycopg.errors.CheckViolation, StoppedError)):
-        advance(ledger, model, now, states=states)
+        advance(ledger, model, lambda: now, states=states)
     with deployment.database.owner(ledger.schema) as connection:
         connection.execute("ALTER TABLE read_model_partition DROP CONSTRAINT cut")
 

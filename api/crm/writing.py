@@ -127,7 +127,9 @@ def _execute(runtime: Runtime, given: Write) -> Answer:
         raise ProblemError(
             "version.mismatch", "there is no version yet: leave If-Match out to open the stream"
         )
-    return writer.execute(asked, given.receipt)
+    found = writer.execute(asked, given.receipt)
+    runtime.wake()
+    return found
 
 
 def _refused_as_first(asked: Asked, runtime: Runtime) -> Answer | None:

@@ -62,21 +62,27 @@ def _promise(case: CaseFacts, promised: Recorded, commitment: ev.CommitmentMade)
         return Observation(
             "undetermined", due_on, f"{said} has time left", case.world.names(promised)
         )  # fmt: skip
-    since = min(commitment.due_at, lapsed.event.time) if lapsed else commitment.due_at
-    remedy = next(
-        (
-            r
-            for r, d in case.of(ev.RemedyGranted)
-            if d.commitment_id == mine or (d.commitment_id is None and r.event.time >= since)
-        ),
-        None,
-    )
+    remedy = remedy_of(case, commitment, lapsed)
     evidence = case.world.names(promised, lapsed, met, remedy)
     day = case.day(lapsed) if lapsed else due_on
     if remedy is not None:
         return Observation("kept", day, f"{said} was missed, and its remedy was granted", evidence)
     missing = f"{said} was missed; its remedy ({commitment.remedy_if_missed}) was not granted"
     return Observation("breach", day, missing, evidence, ("RemedyGranted",))
+
+
+def remedy_of(case: CaseFacts, commitment: ev.CommitmentMade, lapsed: Recorded | None) -> Recorded | None:
+    """Return the remedy that was granted for a promise, should it be missed: for it by name, or for none after it."""
+    since = min(commitment.due_at, lapsed.event.time) if lapsed else commitment.due_at
+    return next(
+        (
+            r
+            for r, d in case.of(ev.RemedyGranted)
+            if d.commitment_id == commitment.commitment_id
+            or (d.commitment_id is None and r.event.time >= since)
+        ),
+        None,
+    )
 
 
 def clear_explanation(case: CaseFacts, measure: Measure) -> Iterator[Observation]:

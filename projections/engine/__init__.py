@@ -8,7 +8,15 @@ and their digests, and `verifying` holds them against the log by other means.
 from projections.engine.building import Progress, rebuild
 from projections.engine.folding import States, StoppedError, advance
 from projections.engine.following import Follower, catch_up
-from projections.engine.generations import NotBuiltError, Standing, install, outdated, reading, standings
+from projections.engine.generations import (
+    NotBuiltError,
+    Standing,
+    install,
+    makings,
+    outdated,
+    reading,
+    standings,
+)
 from projections.engine.model import ReadModel, Row, Rows, Seen, Table, Tables, question_of
 from projections.engine.verifying import Difference, Verdict, verify
 
@@ -30,6 +38,7 @@ __all__ = [
     "advance",
     "catch_up",
     "install",
+    "makings",
     "outdated",
     "question_of",
     "reading",

@@ -26,9 +26,9 @@ from domain.events.envelope import Recorded
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
 from domain.ledger.database import APP_ROLE, Connection
+from domain.ledger.decoding import recorded_of
 from domain.ledger.deployment import Deployment
-from domain.ledger.recorder import stored
-from projections.engine.folding import States, StoppedError, advance, fold, move_on, named, read, report
+from projections.engine.folding import SUBJECT, States, StoppedError, advance, fold, move_on, named, report
 from projections.engine.generations import look_at, make
 from projections.engine.model import ReadModel
 from projections.engine.storing import Q, add, part_of, total
@@ -40,6 +40,7 @@ RANGES_PER_WORKER = 8  # so that no worker ends long before the others
 INLINE_EVENTS = 20_000  # a model of so few events is folded before a process has started
 GRACE_S = 60.0  # how long readers of a generation that was swapped out may take to leave it
 LAST_ROUNDS_MAX = 1_000  # batches folded while the live generation stands still: far more than a swap finds
+WATCH_S = 0.5  # how soon a worker notices that the process it works for is gone
 WAIT_S = 0.1  # how often one looks whether others are done
 
 log = structlog.get_logger(__name__)
@@ -118,7 +119,7 @@ def rebuild(
         meter.show("folded")
     states = States()
     while True:
-        while move_on(ledger, model, clock(), states=states, generation=site.generation):
+        while move_on(ledger, model, clock, states=states, generation=site.generation):
             meter.show("following")
             if stop.is_set():
                 return False
@@ -204,8 +205,8 @@ def _fold_all(ledger: Ledger, task: Task, workers: int, meter: _Meter, stop: thr
                 return
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        running = {pool.submit(fold_ranges, task, os.getpid()) for _ in range(workers)}
+    with ProcessPoolExecutor(workers, context, _leave_with, (os.getpid(),)) as pool:
+        running = {pool.submit(fold_ranges, task) for _ in range(workers)}
         while running:
             done, running = wait(running, WAIT_S * 5, FIRST_COMPLETED)
             meter.show("folding")
@@ -217,11 +218,21 @@ def _fold_all(ledger: Ledger, task: Task, workers: int, meter: _Meter, stop: thr
                 one.result()
 
 
-def fold_ranges(task: Task, parent: int) -> None:
-    """Fold ranges of streams in a process of its own, until none is left or the parent is gone."""
+def fold_ranges(task: Task) -> None:
+    """Fold ranges of streams, in a process of its own, until none is left."""
     for _ in _ranges(task):
-        if os.getppid() != parent:
-            return
+        pass
+
+
+def _leave_with(parent: int) -> None:
+    """Let a worker process end once the process that started it is gone, however it went."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _ranges(task: Task) -> Iterator[int]:
@@ -231,6 +242,7 @@ def _ranges(task: Task) -> Iterator[int]:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
         path = sql.SQL(", ").join(map(sql.Identifier, (task.site.schema, task.ledger_schema)))
         connection.execute(sql.SQL("SET search_path TO {}").format(path))
+        connection.execute(Q["read_in_order"])
         while True:
             done = _fold_chunk(connection, task)
             if done is not None:
@@ -255,7 +267,6 @@ def _fold_chunk(connection: Connection, task: Task) -> int | None:
             "after": after,
             "upto": upto,
             "position": site.position,
-            "kinds": sorted(task.model.kinds),
             "limit": CHUNK_EVENTS,
         }
         rows = connection.execute(Q["log_of_range"], given, binary=True).fetchall()
@@ -297,7 +308,7 @@ def _streams(
             rows = [row for row in rows if row[0] != cut]
     found: dict[str, list[Recorded]] = {}
     for row in rows:
-        found.setdefault(row[0], []).append(read(stored(row)))
+        found.setdefault(row[SUBJECT], []).append(recorded_of(row))
     return found
 
 
@@ -341,7 +352,7 @@ def _swap(
             row = connection.execute(Q["position_of"], given).fetchone()
             if row is None or row[0] >= min(live, default=0):
                 break
-            advance(ledger, model, clock(), states=states, generation=site.generation)
+            advance(ledger, model, clock, states=states, generation=site.generation)
         else:
             return False
         connection.execute(Q["retire"], {"model": model.name})

@@ -6,7 +6,7 @@ from before is stepped on, otherwise (a backdated event, or a stream not seen la
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -16,13 +16,14 @@ import structlog
 from domain.events.envelope import Recorded
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
-from domain.ledger.codec import CanonicalTranscoder, LedgerEvent, LedgerMapper
 from domain.ledger.database import Connection
-from domain.ledger.recorder import stored
+from domain.ledger.decoding import recorded_of
 from domain.replay import effective_at, in_order
 from projections.engine.generations import generation_of, look_at
 from projections.engine.model import ReadModel, Seen
 from projections.engine.storing import Folded, Q, replace
+
+Clock = Callable[[], datetime]
 
 BATCH_EVENTS = 1_000  # one transaction: short enough that readers never wait, long enough to be fast
 DUE_MAX = 500  # streams folded again in one transaction because their time has come
@@ -30,9 +31,9 @@ STREAMS_AT_ONCE = 100  # whole streams in memory at once: an account has tens of
 KEPT_EVENTS_MAX = 200_000  # events behind the states that are kept: some 200 MB at the most
 
 FAILURE_MAX_CHARS = 500
+SUBJECT, POSITION = 0, 4  # columns of the log's queries
 
 log = structlog.get_logger(__name__)
-_mapper = LedgerMapper(CanonicalTranscoder())
 
 
 class StoppedError(Exception):
@@ -49,12 +50,6 @@ class StoppedError(Exception):
 def named(error: Exception) -> str:
     """Return an error's kind and words."""
     return f"{type(error).__name__}: {error}"
-
-
-def read(event: LedgerEvent) -> Recorded:
-    """Return a stored event decoded; its personal data stays sealed."""
-    recorded: Recorded = _mapper.to_domain_event(event)
-    return recorded
 
 
 def known_from(recorded: Recorded) -> datetime:
@@ -123,19 +118,21 @@ def fold(
 
     What a clock ahead of ours opened is folded as it will be at its opening: who opened it can read it.
     """
-    moment = max(now, known_from(history[0]))
-    taken = in_order(r for r in history if known_from(r) <= moment)
+    known = [known_from(r) for r in history]
+    moment, latest = max(now, known[0]), max(known)
+    if latest > moment:
+        taken = in_order(r for r, since in zip(history, known, strict=True) if since <= moment)
+    else:
+        taken = in_order(history)
     state = model.begin(subject)
     for recorded in taken:
         model.step(state, recorded)
     seen = Seen(subject, len(history), history[-1].position, moment)
     rows = model.rows(state, seen)
-    waiting = [known_from(r) for r in history if known_from(r) > now]
-    due_at = min([*waiting, *([rows.changes_at] if rows.changes_at else [])], default=None)
-    kept = None
-    if not waiting:
-        kept = Kept(state, len(history), _place(taken[-1]), max(map(known_from, history)))
-    return Folded(seen, rows, due_at), kept
+    if latest <= now:
+        return Folded(seen, rows, rows.changes_at), Kept(state, len(history), _place(taken[-1]), latest)
+    waiting = [since for since in known if since > now]
+    return Folded(seen, rows, min([*waiting, *([rows.changes_at] if rows.changes_at else [])])), None
 
 
 def _step_on(
@@ -169,7 +166,7 @@ class Part(NamedTuple):
 def advance(
     ledger: Ledger,
     model: ReadModel,
-    now: datetime,
+    clock: Clock,
     limit: int | None = None,
     *,
     states: States | None = None,
@@ -184,13 +181,13 @@ def advance(
     states = States(0) if states is None else states
     with ledger.journal.database.transaction(ledger.schema) as connection:
         number = generation or generation_of(connection, model)
-        given = {"generation": number, "now": now, "with_failed": with_failed}
+        given = {"generation": number, "now": clock(), "with_failed": with_failed}
         row = connection.execute(Q["take"], given).fetchone()
         if row is None:
             return 0
         part = Part(*row)
         look_at(connection, part.schema, ledger.schema)
-        work = _work(connection, model, part, now, limit or BATCH_EVENTS)
+        work = _work(connection, model, part, clock, limit or BATCH_EVENTS)
         try:
             done = list(_fold_streams(connection, model, work, states))
             folded = [one for one, _ in done]
@@ -200,7 +197,7 @@ def advance(
         except Exception as error:
             if len(work.batch) > 1:
                 raise
-            position = work.batch[0].position if work.batch else part.position
+            position = work.batch[0][POSITION] if work.batch else part.position
             raise StoppedError(part.number, position, named(error)) from error
     for one, kept in done:  # only now are their rows safe
         if kept is not None:
@@ -211,7 +208,7 @@ def advance(
 def move_on(
     ledger: Ledger,
     model: ReadModel,
-    now: datetime,
+    clock: Clock,
     *,
     states: States | None = None,
     generation: int | None = None,
@@ -222,11 +219,11 @@ def move_on(
     Returns how many events that were. Raises StoppedError, which then stands beside the model's position too.
     """
     try:
-        return advance(ledger, model, now, states=states, generation=generation, with_failed=with_failed)
+        return advance(ledger, model, clock, states=states, generation=generation, with_failed=with_failed)
     except Exception:  # noqa: BLE001 - whatever it is, only this model stops, and right before the event
         moved = 0
         try:
-            while moved < BATCH_EVENTS and advance(ledger, model, now, 1, generation=generation):
+            while moved < BATCH_EVENTS and advance(ledger, model, clock, 1, generation=generation):
                 moved += 1
         except StoppedError as error:
             report(ledger, model, error, generation)
@@ -243,20 +240,21 @@ def report(ledger: Ledger, model: ReadModel, error: StoppedError, generation: in
             "partition": error.partition,
             "position": error.position,
             "failure": error.reason[:FAILURE_MAX_CHARS],
+            "building": generation is not None,
         }
         connection.execute(Q["fail"], given)
 
 
 class Work(NamedTuple):
-    """What one transaction folds: events up to a position, and the streams whose time has come."""
+    """What one transaction folds: rows of the log up to a position, and the streams whose time has come."""
 
-    batch: Sequence[LedgerEvent]
+    batch: Sequence[Sequence[Any]]
     upto: int
     due: set[str]
     now: datetime
 
 
-def _work(connection: Connection, model: ReadModel, part: Part, now: datetime, limit: int) -> Work:
+def _work(connection: Connection, model: ReadModel, part: Part, clock: Clock, limit: int) -> Work:
     given: dict[str, Any] = {
         "after": part.position,
         "upto": part.last,
@@ -265,9 +263,10 @@ def _work(connection: Connection, model: ReadModel, part: Part, now: datetime, l
         "partition": part.number,
         "limit": limit,
     }
-    batch = [stored(row) for row in connection.execute(Q["log_of_part"], given)]
+    batch = connection.execute(Q["log_of_part"], given, binary=True).fetchall()
+    now = clock()  # not before the events were read: what was recorded a moment ago counts already
     if len(batch) == limit:
-        return Work(batch, batch[-1].position, set(), now)
+        return Work(batch, batch[-1][POSITION], set(), now)
     return Work(batch, part.last, _due(connection, part, now), now)
 
 
@@ -276,8 +275,8 @@ def _fold_streams(
 ) -> Iterator[tuple[Folded, Kept | None]]:
     """Fold the streams a batch touches, and those that are due, as they stand at the batch's end."""
     by_stream: dict[str, list[Recorded]] = {}
-    for event in work.batch:
-        by_stream.setdefault(str(event.originator_id), []).append(read(event))
+    for row in work.batch:
+        by_stream.setdefault(row[SUBJECT], []).append(recorded_of(row))
     anew = sorted(work.due - by_stream.keys())
     for subject, events in by_stream.items():
         kept = states.take(subject)
@@ -306,6 +305,6 @@ def _histories(
     for first in range(0, len(wanted), STREAMS_AT_ONCE):
         found: dict[str, list[Recorded]] = {}
         some = wanted[first : first + STREAMS_AT_ONCE]
-        for row in connection.execute(LOG["streams"], {"subjects": some, "position": position}):
-            found.setdefault(row[0], []).append(read(stored(row)))
+        for row in connection.execute(LOG["streams"], {"subjects": some, "position": position}, binary=True):
+            found.setdefault(row[SUBJECT], []).append(recorded_of(row))
         yield from found.items()

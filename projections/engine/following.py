@@ -31,7 +31,7 @@ def catch_up(deployment: Deployment, models: Sequence[ReadModel], clock: Callabl
             rebuild(deployment, ledger, model, clock)
         for model in models:
             states = States()
-            while advance(ledger, model, clock(), states=states):
+            while advance(ledger, model, clock, states=states):
                 pass
 
 
@@ -107,7 +107,7 @@ class Follower:
         failed_at = self._failed_at.get(key)
         resting = failed_at is not None and (now - failed_at).total_seconds() < RETRY_S
         try:
-            return move_on(ledger, model, now, states=states, with_failed=not resting)
+            return move_on(ledger, model, self._clock, states=states, with_failed=not resting)
         except StoppedError:
             self._failed_at[key] = now
             return 0

@@ -44,6 +44,17 @@ class Standing:
 
 
 class Making(NamedTuple):
+    """A model that is being made anew: `events_done` of `events` are folded; where and why it stopped, if it did."""
+
+    name: str
+    version: int
+    events_done: int
+    events: int
+    failed_position: int | None
+    failure: str | None
+
+
+class Made(NamedTuple):
     """A generation that was just made, and the schema of its tables."""
 
     generation: int
@@ -84,7 +95,7 @@ def make(
     *,
     position: int = 0,
     partitions: int = 1,
-) -> Making:
+) -> Made:
     """Make a generation's schema and empty tables, inside the caller's migrating transaction."""
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(ledger.schema)))
     given = {
@@ -96,7 +107,7 @@ def make(
     }
     row = connection.execute(Q["make_generation"], given).fetchone()
     assert row is not None
-    made = Making(*row)
+    made = Made(*row)
     connection.execute(Q["make_partitions"], {"generation": made.generation, **given})
     schema = sql.Identifier(made.schema)
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
@@ -151,6 +162,12 @@ def _snapshot(ledger: Ledger, name: str) -> Iterator[Connection]:
         if connection.execute(Q["live"], {"model": name}).fetchone() is None:
             raise NotBuiltError(f"{name} is being made in the ledger {ledger.region}")
         yield connection
+
+
+def makings(ledger: Ledger) -> list[Making]:
+    """Return which models of a ledger are being made anew."""
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        return [Making(*row) for row in connection.execute(Q["makings"])]
 
 
 def standings(ledger: Ledger) -> list[Standing]:

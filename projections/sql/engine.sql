@@ -84,7 +84,7 @@ WHERE p.generation = %(generation)s AND p.partition = %(partition)s;
 
 -- name: fail
 UPDATE read_model_partition SET failed_position = %(position)s, failure = %(failure)s
-WHERE generation = %(generation)s AND partition = %(partition)s AND position <= %(position)s;
+WHERE generation = %(generation)s AND partition = %(partition)s AND (position <= %(position)s OR %(building)s);
 
 -- name: due
 -- In a generation's schema: streams whose rows' time has come.
@@ -94,6 +94,17 @@ WHERE partition = %(partition)s AND due_at <= %(now)s ORDER BY due_at, subject L
 -- name: forget_streams
 -- In a generation's schema.
 DELETE FROM folded_stream WHERE subject = ANY(%(subjects)s) RETURNING subject, digest;
+
+-- name: makings
+-- Models that are being made anew: how far, and where one stopped.
+SELECT g.model, g.version, r.done, r.events, p.failed_position, p.failure
+FROM read_model_generation AS g
+JOIN read_model_partition AS p ON p.generation = g.generation AND p.partition = 0
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(events_done), 0)::bigint AS done, coalesce(sum(events), 0)::bigint AS events
+    FROM read_model_range WHERE read_model_range.generation = g.generation
+) AS r
+WHERE g.state = 'building' ORDER BY g.model;
 
 -- name: standings
 SELECT g.model, g.version, g.generation, p.position, counter.position, p.moved_at, p.failed_position, p.failure,
@@ -108,14 +119,18 @@ SELECT generation, version, schema_name, base_position, partitions, built_at IS 
 FROM read_model_generation WHERE model = %(model)s AND state = 'building';
 
 -- name: make_ranges
--- Splits the streams of some kinds by name into ranges of about as many streams each.
+-- Splits the streams of some kinds by name into ranges of about as many streams each, none of two kinds.
 INSERT INTO read_model_range (generation, number, after_subject, upto_subject, streams, events)
-SELECT %(generation)s, part, lag(max(subject), 1, '') OVER (ORDER BY part), max(subject), count(*), sum(events)
+SELECT %(generation)s, row_number() OVER (ORDER BY kind, part),
+       lag(max(subject), 1, kind || '/') OVER (PARTITION BY kind ORDER BY part), max(subject), count(*), sum(events)
 FROM (
-    SELECT subject, max(version) AS events, ntile(%(ranges)s) OVER (ORDER BY subject) AS part
-    FROM event WHERE split_part(subject, '/', 1) = ANY(%(kinds)s) GROUP BY subject
+    SELECT subject, kind, events, ntile(%(ranges)s) OVER (PARTITION BY kind ORDER BY subject) AS part
+    FROM (
+        SELECT subject, split_part(subject, '/', 1) AS kind, max(version) AS events FROM event GROUP BY subject
+    ) AS every
+    WHERE kind = ANY(%(kinds)s)
 ) AS stream
-GROUP BY part;
+GROUP BY kind, part;
 
 -- name: take_range
 SELECT number, after_subject, upto_subject, digest FROM read_model_range
@@ -135,12 +150,17 @@ SELECT coalesce(sum(streams_done), 0), coalesce(sum(streams), 0), coalesce(sum(e
        coalesce(sum(events), 0)
 FROM read_model_range WHERE generation = %(generation)s;
 
+-- name: read_in_order
+-- For log_of_range: along the index, from where the last chunk ended, however many streams the planner takes for
+-- a range; it would otherwise sort the whole range for each chunk.
+SELECT set_config('enable_sort', 'off', false), set_config('enable_seqscan', 'off', false),
+       set_config('enable_bitmapscan', 'off', false), set_config('max_parallel_workers_per_gather', '0', false);
+
 -- name: log_of_range
 -- Whole streams of a range as they stood at a position, the last of them perhaps cut off by the limit.
 SELECT subject, version, type, state, position, appended_at, digest, fingerprint
 FROM event
 WHERE subject > %(after)s AND subject <= %(upto)s AND position <= %(position)s
-  AND split_part(subject, '/', 1) = ANY(%(kinds)s)
 ORDER BY subject, version LIMIT %(limit)s;
 
 -- name: lock_building
@@ -157,7 +177,8 @@ SELECT digest FROM read_model_range WHERE generation = %(generation)s;
 -- name: seal
 -- In a generation's schema, once all ranges are done: its parts start from there.
 UPDATE read_model_partition AS p
-SET digest = CASE p.partition WHEN 0 THEN %(digest)s ELSE p.digest END,
+SET failed_position = NULL, failure = NULL,
+    digest = CASE p.partition WHEN 0 THEN %(digest)s ELSE p.digest END,
     due_at = (SELECT min(f.due_at) FROM folded_stream AS f WHERE f.partition = p.partition)
 WHERE p.generation = %(generation)s;
 
