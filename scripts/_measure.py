@@ -6,7 +6,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
+from api.inquiry import found, lawful, replayed
 from api.logging import configure
-from api.runtime import READ_MODELS, present
+from api.runtime import READ_MODELS, Runtime, present
+from domain.calendar import months_after
 from domain.commands.account import OpenAccount, ReceivePayment
 from domain.commands.asking import Asked
 from domain.commands.party import RegisterParty
@@ -33,6 +35,13 @@ CASES = 200  # copies of the Harbin case: 20,400 events
 COMMANDS = 1_000
 RUNS = 3
 HARBIN = Path(__file__).parents[1] / "api" / "demo" / "harbin.jsonl"
+TERMS: dict[str, Any] = {
+    "payment_deadline_days": 15,
+    "late_fee_start": "after_due",
+    "restore_hours": 48,
+    "suspend_after_days": 30,
+    "terminate_after_days": 60,
+}
 COLUMNS = (
     "position, subject, version, type, source, id,"
     " occurred_at, recorded_at, appended_at, fingerprint, digest, state"
@@ -54,6 +63,70 @@ def many(run: int) -> bytes:
         .replace("dealer/D-17", f"dealer/D{run}.{n}").replace('"harbin-', f'"h{run}.{n}-')
         for n in range(CASES)
     ).encode()  # fmt: skip
+
+
+def a_party(accounts: int, months: int) -> bytes:
+    """Return one party's history: each account charged and paid month by month, with a late fee every third."""
+    lines = []
+
+    def add(kind: str, subject: str, day: date, data: dict[str, Any]) -> None:
+        at = f"{day}T10:00:00+08:00"
+        lines.append(
+            orjson.dumps(
+                {
+                    "specversion": "1.0", "id": f"big-{len(lines)}", "source": "urn:recount:measure", "type": kind,
+                    "subject": subject, "time": at, "recordedtime": at, "actor": "system/measure",
+                    "channel": "system", "region": "heilongjiang.harbin", "dataversion": 1, "data": data,
+                }
+            )
+        )  # fmt: skip
+
+    first = date(2001, 1, 1)  # long ago: nothing of it may lie in the future
+    person = {"kind": "individual", "id_type": "resident_id", "id_hash": "0" * 64, "name": "Li"}
+    add("PartyRegistered", "party/BIG", first, {**person, "id_number": "1", "address": "Harbin"})
+    for n in range(accounts):
+        subject = f"account/BIG{n}"
+        contract = {"party_id": "BIG", "line_of_business": "fixed_broadband", "contract_terms": TERMS}
+        add("AccountOpened", subject, first, contract)
+        for month in range(months):
+            start, end = months_after(first, month), months_after(first, month + 1)
+            due = end + timedelta(days=15)
+            charge = {
+                "charge_id": f"C{month}", "kind": "monthly", "amount_fen": 10_000, "period_start": str(start),
+                "period_end": str(end), "due_on": str(due),
+            }  # fmt: skip
+            add("ChargePosted", subject, end, charge)
+            paid = due + timedelta(days=20 * (month % 3 == 0))
+            if month % 3 == 0:
+                fee = {
+                    "fee_id": f"F{month}", "charge_id": f"C{month}", "base_fen": 10_000, "rate_ppm": 3_000,
+                    "from": str(due + timedelta(days=1)), "to": str(due + timedelta(days=11)), "amount_fen": 300,
+                }  # fmt: skip
+                add("LateFeeAssessed", subject, due + timedelta(days=12), fee)
+            payment = {
+                "payment_id": f"P{month}",
+                "amount_fen": 10_000,
+                "value_date": str(paid),
+                "method": "bank",
+            }
+            add("PaymentReceived", subject, paid, payment)
+    return b"\n".join(lines)
+
+
+def questions(deployment: Deployment) -> dict[str, float]:
+    """Return how long an investigator waits for a party with 10 accounts and some 5,000 events."""
+
+    def refuse(refusal: Any) -> None:
+        raise RuntimeError(refusal)
+
+    appended = Importer(deployment, refuse, present).run(io.BytesIO(a_party(10, 214))).appended
+    runtime = Runtime(deployment)
+    return {
+        "events": appended,
+        "replay_s": round(timed(lambda: replayed(runtime, "party/BIG")), 2),
+        "findings_s": round(timed(lambda: found(runtime, "party/BIG")), 2),
+        "counterfactual_s": round(timed(lambda: lawful(runtime, "party/BIG")), 2),
+    }
 
 
 def import_against_copy(deployment: Deployment, run: int) -> tuple[float, float]:
@@ -102,13 +175,7 @@ def commands_against_library(
     """Return durable single-event commands a second, one client each: ours, and the library's save."""
     writer = Writer(deployment.ledger_for("heilongjiang.harbin"), present)
     now = present() - timedelta(minutes=1)
-    terms = ContractTerms(
-        payment_deadline_days=15,
-        late_fee_start="after_due",
-        restore_hours=48,
-        suspend_after_days=30,
-        terminate_after_days=60,
-    )
+    terms = ContractTerms(**TERMS)
 
     def ask(subject: str, command: Any) -> None:
         asked = Asked(subject, command, "staff/S-01", "store", "heilongjiang.harbin", now)
@@ -172,6 +239,7 @@ def main() -> None:
             commands_against_library(deployment, {k: str(v) for k, v in conninfo.items()}, run)
             for run in range(RUNS)
         ]
+        asked = questions(deployment)
         deployment.close()
 
     def median(rows: list[tuple[float, float]]) -> dict[str, float]:
@@ -186,7 +254,8 @@ def main() -> None:
             {
                 "import_vs_copy": median(imports),
                 "command_vs_library_save": median(commands),
-                "billing_status_events_per_s": round(total / folding),
+                "read_models_events_per_s": round(total / folding),
+                "party_of_10_accounts": asked,
             },
             option=orjson.OPT_INDENT_2,
         ).decode()
