@@ -5,7 +5,17 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.account.money import Allocation, Books, Debt, Payment, bucket_of, figures, late_fee_fen
+from domain.account.money import (
+    Allocation,
+    Books,
+    Debt,
+    Payment,
+    balance_fen,
+    bucket_of,
+    figures,
+    late_fee_fen,
+    unpaid_spans,
+)
 
 DAY = date(2014, 8, 31)
 TODAY = date(2014, 12, 9)
@@ -159,3 +169,24 @@ def test_the_late_fee_is_three_per_mille_a_day_rounded_down():
     """The Harbin fees: 10,000 fen for 121 days is 3,630; one fen for one day is nothing."""
     assert late_fee_fen(10_000, 3_000, 121) == 3_630
     assert late_fee_fen(1, 3_000, 1) == 0
+
+
+@given(any_books, days)
+def test_the_balance_alone_is_the_figures_balance(b: Books, on: date):
+    """The short way to the balance comes to the same."""
+    assert balance_fen(b, on) == figures(b, on).balance_fen
+
+
+@given(any_books, days, st.integers(0, 60), names)
+def test_spans_of_what_is_unpaid_are_the_days_one_by_one(b: Books, start: date, length: int, debt_id: str):
+    """Between two value dates nothing changes: spans and single days say the same."""
+    end = start + timedelta(days=length)
+    by_day = {}
+    for since, until, unpaid_fen in unpaid_spans(b, debt_id, start, end):
+        for n in range((until - since).days):
+            by_day[since + timedelta(days=n)] = unpaid_fen
+    expected = {
+        day: next((i.unpaid_fen for i in figures(b, day).open_items if i.charge_id == debt_id), 0)
+        for day in (start + timedelta(days=n) for n in range(length))
+    }
+    assert by_day == expected

@@ -5,7 +5,7 @@ value date; what no allocation in effect has placed goes to the oldest due charg
 any late fee. Pure arithmetic over what the fold gathered; no event and no clock is read here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -131,20 +131,34 @@ def oldest_first(debts: Iterable[Debt]) -> list[Debt]:
     return sorted(debts, key=lambda d: d.due_on)
 
 
-def figures(books: Books, on: date) -> Figures:
-    """Return what the books say on a day (in the region's time zone)."""
-    counted = {k: p for k, p in books.payments.items() if p.reversed_by is None and p.value_date <= on}
-    later = [p.value_date for p in books.payments.values() if p.reversed_by is None and p.value_date > on]
-    charges, fees = oldest_first(books.charges.values()), oldest_first(books.fees.values())
-    over_reversed_fen = sum(max(0, d.reversed_fen - d.amount_fen) for d in (*charges, *fees))
-    funds_fen = (
-        sum(p.amount_fen for p in counted.values())
+def balance_fen(books: Books, on: date) -> int:
+    """Return the balance on a day alone: what stands of charges and fees less what was paid, as `figures` has it."""
+    debts = [*books.charges.values(), *books.fees.values()]
+    paid_fen = sum(
+        p.amount_fen for p in books.payments.values() if p.reversed_by is None and p.value_date <= on
+    )
+    return sum(d.standing_fen for d in debts) - _funds_fen(books, debts, paid_fen)
+
+
+def _funds_fen(books: Books, debts: Iterable[Debt], paid_fen: int) -> int:
+    """Return what there is to settle debts with, in fen; below zero where more was given back than there was."""
+    over_reversed_fen = sum(max(0, d.reversed_fen - d.amount_fen) for d in debts)
+    return (
+        paid_fen
         + books.credits_fen
         + books.written_off_fen
         + books.stray_reversals_fen
         + over_reversed_fen
         - books.refunded_fen
     )
+
+
+def figures(books: Books, on: date) -> Figures:
+    """Return what the books say on a day (in the region's time zone)."""
+    counted = {k: p for k, p in books.payments.items() if p.reversed_by is None and p.value_date <= on}
+    later = [p.value_date for p in books.payments.values() if p.reversed_by is None and p.value_date > on]
+    charges, fees = oldest_first(books.charges.values()), oldest_first(books.fees.values())
+    funds_fen = _funds_fen(books, (*charges, *fees), sum(p.amount_fen for p in counted.values()))
     overdrawn_fen, funds_fen = max(0, -funds_fen), max(0, funds_fen)
     unpaid = {d.debt_id: d.standing_fen for d in charges}
     unpaid_fee = {d.debt_id: d.standing_fen for d in fees}
@@ -165,6 +179,17 @@ def figures(books: Books, on: date) -> Figures:
         unpaid_fee_fen={k: v for k, v in unpaid_fee.items() if v},
         next_change_on=min(later, default=None),
     )
+
+
+def unpaid_spans(books: Books, charge_id: str, start: date, end: date) -> Iterator[tuple[date, date, int]]:
+    """Return what of a charge is unpaid from a day to another (exclusive), as (from, to, fen) where it is constant."""
+    day = start
+    while day < end:
+        money = figures(books, day)
+        until = min(end, money.next_change_on or end)
+        unpaid_fen = next((i.unpaid_fen for i in money.open_items if i.charge_id == charge_id), 0)
+        yield day, until, unpaid_fen
+        day = until
 
 
 def past_due(open_items: Sequence[OpenItem], principal_fen: int, on: date) -> PastDue:

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from domain.account import Account, figures
+from domain.account.money import balance_fen
 from domain.account.state import fold
 from domain.counterfactual.walk import Difference, Lawful, lawful_account, until_day
 from domain.events import party as pv
@@ -182,7 +183,7 @@ def _days(account: AccountFacts, lawful: Lawful, until: date) -> Iterator[dict[s
             while (recorded := ahead[index]) is not None and account.day(recorded) <= day:
                 fold.step(states[index], recorded)
                 ahead[index] = next(both[index], None)
-        now = tuple((s.status, figures(s.books, day).balance_fen) for s in states)
+        now = tuple((s.status, balance_fen(s.books, day)) for s in states)
         if now != last:
             last = now
             yield {

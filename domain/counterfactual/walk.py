@@ -1,13 +1,13 @@
 """One account's calendar, walked day by day: what is kept of its history, and what the policies derive anew."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from domain.account import Account, figures, late_fee_fen
-from domain.account.money import Books
+from domain.account.money import unpaid_spans
 from domain.account.state import fold
 from domain.calendar import day_of, start_of, zone_of
 from domain.events import account as ev
@@ -25,6 +25,7 @@ from domain.policies.service import (
     restoration_due,
     return_due,
     termination_due,
+    turning_days,
 )
 from domain.replay import in_order
 from domain.rules import windows
@@ -35,6 +36,7 @@ from domain.rules.identity import unverified
 
 LAWFUL_SOURCE = "urn:recount:counterfactual"
 ONE_DAY = timedelta(days=1)
+PAYMENTS = (ev.PaymentReceived, ev.PaymentReversed)
 AT_ITS_START, AT_ITS_END = time(0, 5), time(23, 59, 59)
 
 
@@ -87,6 +89,10 @@ class _Walk:
         self.void = unverified(account)
         self.state = Account(account.subject.partition("/")[2])
         self.lawful: list[Recorded] = []
+        self._known = fold.over(
+            Account(self.state.account_id), [r for r in account.history if isinstance(r.event.data, PAYMENTS)]
+        )
+        """The lawful account with every payment that is known, whenever it was posted."""
         self._suspended_on: date | None = None
         self._missing: set[str] = set()
         self._actual = Standing.of(account.history)
@@ -169,25 +175,37 @@ class _Walk:
         if not kept:
             return
         region = self.facts.state.region or self.facts.world.region
-        fees = [(r, d) for r, d in self.facts.of(ev.LateFeeAssessed)]
-        first = min(self.facts.day(r) for r in kept)
+        fees: dict[date, list[tuple[Recorded, ev.LateFeeAssessed]]] = {}
+        for recorded, fee in self.facts.of(ev.LateFeeAssessed):
+            fees.setdefault(self.facts.day(recorded), []).append((recorded, fee))
+        happens = sorted({self.facts.day(r) for r in kept} | fees.keys() | set(self._actual.days))
         queue = iter(kept)
         waiting = next(queue, None)
-        for day in days(first, self.until):
+        day: date | None = happens[0]
+        while day is not None and day <= self.until:
             self._close(day, AT_ITS_START, region)
             ends = start_of(day + ONE_DAY, region)
             while waiting is not None and waiting.event.time < ends:
                 self._step(waiting)
                 waiting = next(queue, None)
             self._close(day, AT_ITS_END, region)
-            for recorded, fee in fees:
-                if self.facts.day(recorded) == day:
-                    self._levy(recorded, fee)
+            for recorded, fee in fees.get(day, ()):
+                self._levy(recorded, fee)
+            # Between events nothing changes but by the calendar: the days on which it might are known.
+            day = self._next_day(day, happens)
+
+    def _next_day(self, day: date, happens: Sequence[date]) -> date | None:
+        """Return the next day on which something happens, or may be due that is not due yet."""
+        index = bisect_right(happens, day)
+        coming = {*turning_days(self.state, day), *happens[index : index + 1]}
+        return min((d for d in coming if d > day), default=None)
 
     def _step(self, recorded: Recorded) -> None:
         fold.step(self.state, recorded)
         self.lawful.append(recorded)
         data = recorded.event.data
+        if not isinstance(data, PAYMENTS):
+            fold.step(self._known, recorded)
         if isinstance(data, ev.ServiceSuspended):
             self._suspended_on = day_of(recorded.event.time, recorded.event.region)
 
@@ -279,30 +297,14 @@ class _Walk:
             if isinstance(d := earlier.event.data, ev.LateFeeAssessed) and d.charge_id == fee.charge_id
             for day in days(d.from_, d.to - ONE_DAY)
         }
-        total, books = 0, self._known_books()
-        for day in days(fee.from_, fee.to - ONE_DAY):
-            held = any(h.covers("late_fee", fee.charge_id) for h in holds_on(self.facts, day))
-            if first is None or day < first or day in levied or held:
-                continue
-            owed = {i.charge_id: i.unpaid_fen for i in figures(books, day).open_items}
-            total += min(fee.base_fen, owed.get(fee.charge_id, 0))
-        return late_fee_fen(total, rate_ppm, 1)
-
-    def _known_books(self) -> Books:
-        """Return the lawful books with every payment that is known, whenever it was posted."""
-        missing = {
-            r.event.id: r for r in self._payments if all(r.event.id != s.event.id for s in self.lawful)
-        }
-        if not missing:
-            return self.state.books
-        state = fold.over(Account(self.state.account_id), [*self.lawful, *missing.values()])
-        return state.books
-
-    @property
-    def _payments(self) -> list[Recorded]:
-        """The payments and their reversals that the history knows."""
-        kinds = (ev.PaymentReceived, ev.PaymentReversed)
-        return [r for r in self.facts.history if isinstance(r.event.data, kinds)]
+        total_fen = 0
+        # Every payment that is known counts, whenever it was posted.
+        for start, end, unpaid_fen in unpaid_spans(self._known.books, fee.charge_id, fee.from_, fee.to):
+            for day in days(start, end - ONE_DAY):
+                held = any(h.covers("late_fee", fee.charge_id) for h in holds_on(self.facts, day))
+                if first is not None and day >= first and day not in levied and not held:
+                    total_fen += min(fee.base_fen, unpaid_fen)
+        return late_fee_fen(total_fen, rate_ppm, 1)
 
     # -- what it comes to
 
@@ -396,7 +398,8 @@ class Standing:
     """How a service stood at the end of each day: its status, and the reason of a stop."""
 
     def __init__(self) -> None:
-        self._days: list[date] = []
+        self.days: list[date] = []
+        """The days on which it changed."""
         self._stood: list[tuple[str, str | None]] = []
 
     @classmethod
@@ -415,13 +418,13 @@ class Standing:
                     status, reason = "terminated", why if reason is None or why == "arrears" else reason
                 case _:
                     continue
-            made._days.append(day_of(recorded.event.time, recorded.event.region))
+            made.days.append(day_of(recorded.event.time, recorded.event.region))
             made._stood.append((status, reason))
         return made
 
     def on(self, day: date) -> tuple[str, str | None]:
         """Return the status and the reason at the end of a day."""
-        index = bisect_right(self._days, day)
+        index = bisect_right(self.days, day)
         return self._stood[index - 1] if index else ("active", None)
 
 

@@ -6,14 +6,14 @@ from datetime import date
 from typing import Literal
 
 from domain.account import Account, figures, late_fee_fen
-from domain.account.money import Debt
+from domain.account.money import Debt, unpaid_spans
 from domain.account.state import Package
 from domain.calendar import day_of, months_after
 from domain.commands import account as cmd
 from domain.decisions.debts import Owed, free, held_days, lacks_basis, late_fee_from, overdue, supported
 from domain.policies.due import Due, Order, Task
 from domain.policies.naming import identifier
-from domain.rules.windows import LATE_FEE_PPM, ONE_DAY
+from domain.rules.windows import LATE_FEE_PPM
 
 BACK_CHARGE_DAYS = 62
 """How long after its end a month is still charged for: two closings of a month may have been missed.
@@ -182,11 +182,8 @@ def _owed_less_since(account: Account, fee: Debt) -> bool:
 
 def _earned_fen(account: Account, fee: Debt) -> int:
     """Return what a fee comes to on what was owed day by day, as it is known now, in fen."""
-    total_fen, day = 0, fee.period_start
-    while day < fee.period_end:
-        items = figures(account.books, day).open_items
-        total_fen += next((i.unpaid_fen for i in items if i.charge_id == fee.charge_id), 0)
-        day += ONE_DAY
+    spans = unpaid_spans(account.books, fee.charge_id or "", fee.period_start, fee.period_end)
+    total_fen = sum(unpaid_fen * (end - start).days for start, end, unpaid_fen in spans)
     return min(fee.standing_fen, late_fee_fen(total_fen, LATE_FEE_PPM, 1))
 
 

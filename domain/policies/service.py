@@ -182,6 +182,29 @@ def restoration_due(account: Account, day: date) -> Iterator[Payload]:
             yield ev.ServiceResumed(reason="arrears_paid")
 
 
+def turning_days(account: Account, day: date) -> Iterator[date]:
+    """Return the days on which what these policies name may become different, with no event in between.
+
+    Some of them may have passed, and on some nothing will be due: a walk that stops on each misses nothing.
+    """
+    if account.cancellation_from is not None:
+        yield account.cancellation_from
+    for package in account.packages.values():
+        yield package.start
+        if package.end is not None:
+            yield package.end
+    money = figures(account.books, day)
+    if money.next_change_on is not None:
+        yield money.next_change_on
+    oldest = next(iter(money.open_items), None)
+    if oldest is None or account.terms is None:
+        return
+    yield oldest.due_on + ONE_DAY
+    yield windows.earliest_suspension(account.line_of_business, account.terms, oldest.due_on)
+    if account.status == "suspended" and account.status_since is not None:
+        yield windows.earliest_termination(account.terms, day_of(account.status_since, account.region))
+
+
 def days(start: date, end: date) -> Iterator[date]:
     """Return each day from the first to the last, both included."""
     return (start + timedelta(days=n) for n in range((end - start).days + 1))
