@@ -15,7 +15,7 @@ from domain.account.state import Package
 from domain.calendar import CLOCK_SKEW, day_of, end_of
 from domain.case import Case
 from domain.commands.asking import COMMANDS, Asked, Command
-from domain.decisions.debts import customers_choice, free, holders_own, overdue
+from domain.decisions.debts import customers_choice, free, holders_own, misused_number, overdue
 from domain.events.fields import MalformedError, Payload
 from domain.party import Party
 from domain.policies import billing, promises, reminders, service, standing
@@ -70,6 +70,15 @@ def due_on_account(account: Account, people: Sequence[Party], closing: Closing) 
     grace_days = Measure(book, "suspension-window").at(day, "fixed_line_days")
     least_days = Measure(book, "termination-window").at(day, "days")
     yield from _asked(subject, service.cancellation_due(account, day))
+    number_id = misused_number(account, people)
+    if number_id is not None:
+        if account.status != "terminated":
+            # The number and its debt are void for the person misused: nothing is charged, levied or pressed for.
+            what = (
+                f"the number {number_id} was made with misused documents: end the service, reverse its debt"
+            )
+            yield Task("misused_number", subject, what)
+        return
     yield from _packages(account, people, closing)
     yield from billing.fee_corrections_due(account)
     yield from _asked(subject, service.restoration_due(account, day))
@@ -91,9 +100,14 @@ def _settled_since(account: Account, day: date) -> bool:
     return not owed or owed[0].charge.due_on >= day_of(account.status_since, account.region)
 
 
-def due_on_party(party: Party, accounts: Mapping[str, Account], closing: Closing) -> Iterator[Due]:
-    """Name what is due on a party; `accounts` are those its blacklist entries name, by id."""
-    return standing.unlisting_due(party, accounts, closing.day)
+def due_on_party(
+    party: Party, people: Sequence[Party], accounts: Mapping[str, Account], closing: Closing
+) -> Iterator[Due]:
+    """Name what is due on a party.
+
+    `people` are the party and those it was merged into, `accounts` those its blacklist entries name, by id.
+    """
+    return standing.unlisting_due(party, people, accounts, closing.day)
 
 
 def due_on_case(case: Case, closing: Closing) -> Iterator[Due]:

@@ -174,7 +174,7 @@ class Operator:
                     e.basis_account_id: self.state(f"account/{e.basis_account_id}")
                     for e in state.blacklist.values()
                 }
-                return due_on_party(state, accounts, closing)
+                return due_on_party(state, self._people(state.party_id), accounts, closing)
             case Case():
                 return due_on_case(state, closing)
         return []

@@ -21,7 +21,7 @@ from domain.ledger import outbox
 from domain.ledger.closing import Closer, ClosingBusyError, summary
 from domain.ledger.embedded import EmbeddedPostgres
 from tests.scenario import REGION, moment, terms
-from tests.support import LEDGER, asked, event_line, receipt, wait_for
+from tests.support import LEDGER, asked, bring, event_line, receipt, wait_for
 from tests.test_cli import answer, recount  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.storage
@@ -274,3 +274,32 @@ def test_the_command_says_what_it_did_and_refuses_a_wrong_price_list(recount, tm
     tomorrow = (today + timedelta(days=1)).isoformat()
     assert b"should not be after today" in recount("close-day", tomorrow).stderr
     assert b"DATE" in recount("close-day", "2014-13-01").stderr
+
+
+# -- a stream that can't be closed --------------------------------------------------------------------------
+
+
+def test_charges_of_one_id_from_another_system_are_closed_like_any(deployment):
+    """Given two imported charges of one long id, when days are closed, then each bears its fee."""
+    office = Office(deployment)
+    office.register()
+    office.sell()
+    charge = {
+        "charge_id": "C" * 100, "kind": "installation", "amount_fen": 50_000, "period_start": "2013-07-20",
+        "period_end": "2013-07-20", "due_on": "2013-08-20",
+    }  # fmt: skip
+    lines = [
+        event_line(
+            str(n) * 120,
+            "ChargePosted",
+            "account/A1",
+            charge,
+            "2013-07-20T10:00:00+08:00",
+            source="u:" + "s" * 300,
+        )
+        for n in (1, 2)
+    ]
+    bring(deployment, *lines, now=moment("2013-07-21"))
+    found = office.close("2013-10-01")
+    assert found["events"]["LateFeeAssessed"] == 2
+    assert found["failed"] == {}

@@ -12,7 +12,9 @@ import pytest
 from api.runtime import opened
 from api.settings import Settings
 from domain.events.envelope import parse_event
+from domain.events.fields import TEXT_MAX_CHARS
 from domain.ledger.application import PostgresKeys
+from domain.ledger.codec import canonical
 from domain.ledger.interchange import export_plain
 from domain.ledger.sealing import Ownership, seal_all
 from domain.ledger.vault import MasterKey, MemoryKeys, Secrets, Vault, VaultError
@@ -57,6 +59,19 @@ def test_what_is_sealed_opens_again_and_shows_nothing_before():
 def vars_of(event):
     """Return an event's personal values."""
     return [getattr(event.data, name) for name in event.data.PERSONAL]
+
+
+@pytest.mark.parametrize("character", ["a", "欠", "𠀀"])
+def test_the_longest_text_in_any_script_can_be_read_again(character):
+    """Given personal data as long as it may be, when it was sealed and stored, then it is read and opens."""
+    vault, keys = fixed_vault()
+    text = character * TEXT_MAX_CHARS
+    data = {"kind": "individual", "id_type": "resident_id", **CLEAR, "address": text}
+    event = parse_event(orjson.loads(event_line("e1", "PartyRegistered", "party/P1", data)))
+    (stored,) = sealed(vault, keys, event)
+    again = parse_event(orjson.loads(canonical(stored)))
+    assert again == stored
+    assert clear(vault.open(again, keys))["address"] == text
 
 
 def test_the_same_text_is_sealed_otherwise_each_time():

@@ -61,7 +61,7 @@ def close_day(given: argparse.Namespace, settings: Settings, terminal: Terminal)
             answers.append(summary(closed))
             lines += _lines(closed)
     terminal.answer({"day": day.isoformat(), "regions": answers}, lines or ["there is no ledger yet"])
-    return 0
+    return 1 if any(a["failed"] for a in answers) else 0
 
 
 def _lines(closed: Closed) -> list[str]:
@@ -72,6 +72,7 @@ def _lines(closed: Closed) -> list[str]:
     ]
     lines += [f"  {kind:<24} {count}" for kind, count in sorted(closed.events.items())]
     lines += [f"  refused {code:<16} {count}" for code, count in sorted(closed.refused.items())]
+    lines += [f"  not closed: {subject} ({kind})" for subject, kind in list(closed.failed.items())[:50]]
     if closed.open_tasks:
         lines.append(f"for a person to do: {sum(closed.tasks.values())}")
     for task in closed.open_tasks[:50]:

@@ -77,7 +77,8 @@ def _is_dossier(target: Path) -> bool:
 
 
 def _listed(target: Path) -> set[str]:
-    return set(_manifest(target).get("files", {}))
+    files = _manifest(target).get("files")
+    return set(files) if isinstance(files, dict) else set()
 
 
 def _manifest(target: Path) -> dict[str, dict[str, object] | str]:

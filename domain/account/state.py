@@ -1,5 +1,6 @@
 """An account's state, and how each event of its stream evolves it."""
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, TypeVar
@@ -159,7 +160,10 @@ fold: Fold[Account] = Fold("account")
 
 def _fresh(book: dict[str, Any], key: str, recorded: Recorded) -> str:
     """Return a key for a new entry: a legacy system may have used one id twice, and no fen may be lost."""
-    return key if key not in book else f"{key}#{recorded.event.source}#{recorded.event.id}"
+    if key not in book:
+        return key
+    event = recorded.event
+    return f"{key}#{hashlib.sha256(f'{event.source}#{event.id}'.encode()).hexdigest()[:16]}"
 
 
 def _same(book: dict[str, T], key: str) -> list[T]:
@@ -288,7 +292,7 @@ def _converted(s: Account, r: Recorded, d: ev.PackageConverted) -> None:
         package.offer_id, package.cycle, package.price_fen = d.to_offer_id, "monthly", d.monthly_price_fen
         package.term_end = package.end or package.term_end
         package.start, package.end, package.expired_on = d.from_, None, None
-        package.changes.clear()
+        package.changes = [c for c in package.changes if c[0] > d.from_]
         s.package_id = d.package_id
     else:
         _miss(s, r)
@@ -300,7 +304,7 @@ def _renewed(s: Account, r: Recorded, d: ev.PackageRenewed) -> None:
         package.term_end = package.end or package.term_end
         package.price_fen, package.start, package.end = d.price_fen, d.start, d.end
         package.expired_on = None
-        package.changes.clear()
+        package.changes = [c for c in package.changes if c[0] > d.start]
         s.package_id = d.package_id
     else:
         _miss(s, r)
@@ -385,7 +389,7 @@ def _fee(s: Account, r: Recorded, d: ev.LateFeeAssessed) -> None:
         d.to,
         charge_id=d.charge_id,
         posted_at=r.event.time,
-        debtor_id=s.party_id,
+        debtor_id=charge.debtor_id if (charge := s.books.charges.get(d.charge_id)) else s.party_id,
     )
     _arrived(s, "fee", d.fee_id)
 

@@ -7,13 +7,15 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from domain.account import Account, figures, late_fee_fen
-from domain.account.money import unpaid_spans
+from domain.account.money import balance_fen, unpaid_spans
 from domain.account.state import fold
 from domain.calendar import day_of, start_of, zone_of
 from domain.events import account as ev
 from domain.events.envelope import Event, Recorded
 from domain.events.fields import Payload
+from domain.party import Party
 from domain.policies.due import Handling, Happening, Missing, Prices
+from domain.policies.reminders import told_of_renewal
 from domain.policies.service import (
     arrears_suspension_due,
     cancellation_due,
@@ -31,6 +33,7 @@ from domain.replay import in_order
 from domain.rules import windows
 from domain.rules.arrears import holds_on
 from domain.rules.book import Rulebook
+from domain.rules.disputes import for_a_period
 from domain.rules.facts import AccountFacts, Measure
 from domain.rules.identity import unverified
 
@@ -149,7 +152,7 @@ class _Walk:
         if self.void:
             return "real-name"
         effective = self.facts.state.cancellation_from
-        if effective is not None and charge.period_start >= effective:
+        if effective is not None and charge.period_start >= effective and for_a_period(charge):
             return "cancellation"
         term = self.facts.after_term(charge, recorded.event.source)
         if term is None or charge.charge_id not in self.facts.unsupported:
@@ -213,7 +216,9 @@ class _Walk:
         """Return what a day makes due; of what burdens the customer only what the operator did by then."""
         yield from cancellation_due(self.state, day)
         later = self._chosen_later()
-        handling = {**self.handling, **later}
+        handling = {
+            k: h for k, h in {**self.handling, **later}.items() if k in later or self._goes_on_by_itself(k, h)
+        }
         yield from self._priced(expiry_due(self.state, day, handling, self.prices))
         yield from self._priced(carrying_on_due(self.state, day, later, self.prices))
         yield from return_due(self.state, day)
@@ -233,6 +238,24 @@ class _Walk:
             elif happening.what not in self._missing:
                 self._missing.add(happening.what)
                 self.undetermined.append(f"{happening.on}: {happening.what} is not on record")
+
+    def _goes_on_by_itself(self, package_id: str, chosen: Handling) -> bool:
+        """Whether a choice made at the sale is carried out without asking again.
+
+        Where the law asks for a renewal notice and none was delivered in time, an operator that did not renew was
+        right; one that did is measured by `renewal-notice`, and the customer keeps what they chose.
+        """
+        package = self.state.packages.get(package_id)
+        if package is None or package.end is None or chosen.option != "renew_annual":
+            return True
+        renewed = any(
+            d.package_id == package_id and d.start >= package.end for _, d in self.facts.of(ev.PackageRenewed)
+        )
+        return renewed or told_of_renewal(self.state, self._people(), package, package.end, self.book)
+
+    def _people(self) -> list[Party]:
+        """Return the party who holds the account and those it was merged into, as they are known now."""
+        return [p.state for p in self.facts.world.person(self.state.party_id)]
 
     def _chosen_later(self) -> dict[str, Handling]:
         """Return what the customers asked for once their terms had ended, which needs no presentation."""
@@ -318,7 +341,8 @@ class _Walk:
         before = figures(until_day(self.facts, self.until).books, self.until)
         after = figures(self.state.books, self.until)
         refund_fen = max(0, after.credit_fen - before.credit_fen)
-        if refund_fen:
+        refund_fen = min(refund_fen - self._refunded_since(), self._credit_fen(proposed))
+        if refund_fen > 0:
             proposed.append(self._proposal("RefundPaid", {"amount_fen": refund_fen, "method": "as paid"}))
         # Whoever is cut off without right is let back in; nobody is cut off by a correction.
         if self.state.status == "active" and actual.status == "suspended":
@@ -331,7 +355,7 @@ class _Walk:
             undetermined=self.undetermined,
             proposed=proposed,
             to_reverse_fen=sum(p["data"]["amount_fen"] for p in proposed if p["type"] == "ChargeReversed"),
-            to_refund_fen=refund_fen,
+            to_refund_fen=max(0, refund_fen),
             assumed=self.assumed,
         )
 
@@ -350,12 +374,22 @@ class _Walk:
     def _proposal(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "subject": self.facts.subject, "region": self.facts.state.region, "data": data}
 
+    def _refunded_since(self) -> int:
+        """Return what was paid back after the last day: it is not owed back a second time."""
+        return sum(d.amount_fen for r, d in self.facts.of(ev.RefundPaid) if self.facts.day(r) > self.until)
+
+    def _credit_fen(self, proposed: Sequence[Mapping[str, Any]]) -> int:
+        """Return the credit that stands now, with what is proposed to be reversed."""
+        reversed_fen: int = sum(p["data"]["amount_fen"] for p in proposed if p["type"] == "ChargeReversed")
+        today = max(self.until, self.facts.today)
+        return max(0, reversed_fen - balance_fen(self.facts.state.books, today))
+
     def _service_differences(self) -> None:
         """Name the suspensions, terminations, conversions and renewals that were not lawful as they happened."""
         lawful = Standing.of(self.lawful)
         for recorded in self.facts.history:
             data, day = recorded.event.data, self.facts.day(recorded)
-            if day > self.until:
+            if day > self.until or _of_the_customer(data, None):
                 continue
             stood = {lawful.on(day)[0], lawful.on(day + ONE_DAY)[0]}  # closed early or late in the day
             match data:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple, NoReturn
 
-from domain.account import Account, figures
-from domain.account.money import Debt
+from domain.account import Account, Figures, figures
+from domain.account.money import Debt, OpenItem
 from domain.account.state import Choice, Package
 from domain.calendar import day_of
 from domain.party import BlacklistEntry, Party
@@ -72,8 +72,8 @@ def late_fee_from(account: Account, charge: Debt, region: str) -> date | None:
     start = late_fee_start(account.terms, charge.due_on, suspended_on)
     if start is None:
         return None
-    # A fee that was taken back leaves its days open again.
-    fees = (f for f in account.books.fees.values() if f.charge_id == charge.debt_id and f.standing_fen)
+    # What was waived or taken back stays so: no day is levied twice.
+    fees = (f for f in account.books.fees.values() if f.charge_id == charge.debt_id)
     start = max([start, *(f.period_end for f in fees)])
     for held_from, held_to in held_days(account, charge, region):
         if held_from <= start < held_to:
@@ -135,6 +135,22 @@ def carried_by(account: Account, kind: str, start: date, end: date) -> Package |
 
 
 _CYCLES = {"monthly": "monthly", "package": "annual"}
+
+
+def own_open_items(account: Account, money: Figures) -> list[OpenItem]:
+    """Return what is open of the present holder's own debts, oldest first; an earlier holder's are not theirs."""
+    charges = account.books.charges
+    return [i for i in money.open_items if debtor(account, charges[i.charge_id]) == account.party_id]
+
+
+def own_late_fees_fen(account: Account, money: Figures) -> int:
+    """Return what is unpaid of late fees on the present holder's own debts, in fen."""
+    fees = account.books.fees
+    return sum(
+        fen
+        for fee_id, fen in money.unpaid_fee_fen.items()
+        if debtor(account, fees[fee_id]) == account.party_id
+    )
 
 
 def holders_own(account: Account, debts: Iterable[Owed]) -> list[Owed]:

@@ -164,7 +164,9 @@ class Personal:
         return sealed if self.hmac is None else {**sealed, "hmac": self.hmac}
 
 
-_TOKEN = re.compile(r"[A-Za-z0-9+/=_.:-]{1,6000}\Z", re.ASCII)
+SEALED_MAX_CHARS = 4 * ((4 * TEXT_MAX_CHARS + 28 + 2) // 3)
+"""The longest sealed text: 4 bytes a character at the most, nonce and tag, in base64."""
+_TOKEN = re.compile(rf"[A-Za-z0-9+/=_.:-]{{1,{SEALED_MAX_CHARS}}}\Z", re.ASCII)
 _TEXT = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]+\Z")
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+import structlog
+
 from domain.account import Account
 from domain.case import Case
 from domain.closing import (
@@ -42,6 +44,9 @@ RECEIPTS = "close-day"
 TASKS_MAX = 1_000  # tasks an answer lists; their number is always whole
 
 
+log = structlog.get_logger(__name__)
+
+
 class ClosingBusyError(Exception):
     """Another process closes a day on this ledger."""
 
@@ -58,6 +63,8 @@ class Closed:
     tasks: Counter[str] = field(default_factory=Counter)
     open_tasks: list[Task] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Streams that could not be closed, and the kind of error."""
     resumed: bool = False
     last_closed: date | None = None
 
@@ -86,7 +93,7 @@ class Closer:
             book = self._rulebook(region)
             cursor = self._begin(closed)
             while page := self._page(cursor):
-                states = {k: s for k, s in self._loaded(page).items() if _of_region(s, region)}
+                states = {k: s for k, s in self._readable(page, closed).items() if _of_region(s, region)}
                 self._close(states, closed, book)
                 closed.streams += len(states)
                 cursor = page[-1]
@@ -120,7 +127,7 @@ class Closer:
         self, states: Mapping[str, State], closed: Closed, book: Rulebook
     ) -> dict[str, tuple[Closing, list[Due]]]:
         """Return what is due on each of some streams, and what it is closed with."""
-        people = self._people(s.party_id for s in states.values() if isinstance(s, Account))
+        people = self._people(s.party_id for s in states.values() if isinstance(s, Account | Party))
         listed = [
             f"account/{e.basis_account_id}"
             for s in states.values()
@@ -137,12 +144,16 @@ class Closer:
                 case Account():
                     dues = due_on_account(state, people_of(state.party_id, people), closing)
                 case Party():
-                    dues = due_on_party(state, accounts, closing)
+                    dues = due_on_party(state, people_of(state.party_id, people), accounts, closing)
                 case Case():
                     dues = due_on_case(state, closing)
                 case _:
                     continue
-            found[subject] = closing, list(dict.fromkeys(dues))
+            try:
+                found[subject] = closing, list(dict.fromkeys(dues))
+            except Exception as error:  # one stream that can't be closed must not stop a region
+                log.exception("a stream can't be closed", subject=subject)
+                closed.failed[subject] = type(error).__name__
         return found
 
     def _ask(
@@ -182,6 +193,17 @@ class Closer:
     def _loaded(self, subjects: Sequence[str]) -> dict[str, State]:
         histories = self._ledger.histories(subjects)
         return {s: state_of(s, in_order(history)) for s, history in histories.items()}
+
+    def _readable(self, subjects: Sequence[str], closed: Closed) -> dict[str, State]:
+        """Return the states of streams, without those that can't be read: they must not stop a region."""
+        try:
+            return self._loaded(subjects)
+        except Exception as error:
+            if len(subjects) > 1:
+                return {k: s for one in subjects for k, s in self._readable([one], closed).items()}
+            log.exception("a stream can't be read", subject=subjects[0])
+            closed.failed[subjects[0]] = type(error).__name__
+            return {}
 
     def _people(self, party_ids: Iterable[str]) -> dict[str, Party]:
         """Return parties, and those they were merged into, by id."""
@@ -283,4 +305,5 @@ def summary(closed: Closed) -> Mapping[str, Any]:
             for t in closed.open_tasks
         ],
         "refused": dict(sorted(closed.refused.items())),
+        "failed": dict(sorted(closed.failed.items())[:TASKS_MAX]),
     }

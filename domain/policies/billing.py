@@ -10,10 +10,22 @@ from domain.account.money import Debt, unpaid_spans
 from domain.account.state import Package
 from domain.calendar import day_of, months_after
 from domain.commands import account as cmd
-from domain.decisions.debts import Owed, free, held_days, lacks_basis, late_fee_from, overdue, supported
+from domain.decisions.debts import (
+    Owed,
+    free,
+    held_days,
+    holders_own,
+    lacks_basis,
+    late_fee_from,
+    overdue,
+    supported,
+)
 from domain.policies.due import Due, Order, Task
 from domain.policies.naming import identifier
 from domain.rules.windows import LATE_FEE_PPM
+
+YEARISH_DAYS = 62
+"""What covers more days than two months is a charge for a year, and stands for no month of another package."""
 
 BACK_CHARGE_DAYS = 62
 """How long after its end a month is still charged for: two closings of a month may have been missed.
@@ -106,6 +118,7 @@ def _charged(account: Account, period: Period) -> bool:
         c.period_start < period.end
         and period.start < c.period_end
         and c.kind in ("monthly", "package")
+        and ((c.period_end - c.period_start).days > YEARISH_DAYS) == (period.kind == "package")
         and not c.debt_id.startswith(ours)
         for c in charges.values()
     )
@@ -132,7 +145,7 @@ def late_fees_due(account: Account, day: date) -> Iterator[Due]:
     if account.terms is None or account.status == "terminated":
         return
     to = day.replace(day=1)
-    for owed in free(account, overdue(account, day), "late_fee"):
+    for owed in free(account, holders_own(account, overdue(account, day)), "late_fee"):
         if not supported(account, owed.charge):
             continue
         until = _fee_until(account, owed, to)

@@ -11,6 +11,7 @@ TaskKind = Literal[
     "price_missing",
     "charge_without_basis",
     "charge_too_old",
+    "misused_number",
     "not_reached",
     "renewal_notice_missing",
     "complaint_answer_due",

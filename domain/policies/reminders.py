@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from domain.account import Account, figures
 from domain.account.state import Notice, Package
 from domain.calendar import day_of, end_of
-from domain.decisions.debts import customers_choice, free, overdue, supported
+from domain.decisions.debts import customers_choice, free, holders_own, overdue, supported
 from domain.events.fields import LIST_MAX_ITEMS
 from domain.party import ContactPoint, Party
 from domain.policies.due import Due, NoticeRequest, Task
@@ -209,7 +209,9 @@ def arrears_reminders(account: Account, day: date, book: Rulebook) -> Iterator[R
     """Return the reminders of what is overdue, supported and undisputed, and of what will follow from it."""
     owed = [
         d
-        for d in free(account, free(account, overdue(account, day), "suspension"), "blacklist")
+        for d in free(
+            account, free(account, holders_own(account, overdue(account, day)), "suspension"), "blacklist"
+        )
         if supported(account, d.charge)
     ]
     if not owed:

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from domain.account import Account, figures
 from domain.account.state import Package
 from domain.calendar import day_of, months_after
-from domain.decisions.debts import customers_choice
+from domain.decisions.debts import customers_choice, own_late_fees_fen, own_open_items
 from domain.decisions.packages import OPTIONS
 from domain.events import account as ev
 from domain.events.fields import Payload
@@ -146,7 +146,7 @@ def suspension_day(
     """Return from when the service may be suspended for what is unpaid, None where nothing lets it be."""
     if account.status != "active" or account.terms is None or account.held("suspension") is not None:
         return None
-    oldest = next(iter(figures(account.books, day).open_items), None)
+    oldest = next(iter(own_open_items(account, figures(account.books, day))), None)
     if oldest is None:
         return None
     return windows.earliest_suspension(account.line_of_business, account.terms, oldest.due_on, grace_days)
@@ -165,7 +165,7 @@ def termination_day(account: Account, day: date, least_days: int = 0) -> date | 
         return None
     if account.status_since is None or account.held("suspension") is not None:
         return None
-    if figures(account.books, day).past_due.arrears_since is None:
+    if not _overdue(account, day):
         return None
     suspended_on = day_of(account.status_since, account.region)
     return max(
@@ -177,9 +177,14 @@ def termination_day(account: Account, day: date, least_days: int = 0) -> date | 
 def restoration_due(account: Account, day: date) -> Iterator[Payload]:
     """Name the return of a service that was suspended for arrears which are paid."""
     if account.status == "suspended" and account.suspension_reason == "arrears":
-        money = figures(account.books, day)
-        if money.past_due.arrears_since is None and not money.late_fee_fen:
+        owes = _overdue(account, day) or own_late_fees_fen(account, figures(account.books, day))
+        if not owes:
             yield ev.ServiceResumed(reason="arrears_paid")
+
+
+def _overdue(account: Account, day: date) -> bool:
+    """Whether anything is overdue that the present holder owes."""
+    return any(i.due_on < day for i in own_open_items(account, figures(account.books, day)))
 
 
 def turning_days(account: Account, day: date) -> Iterator[date]:
@@ -196,7 +201,7 @@ def turning_days(account: Account, day: date) -> Iterator[date]:
     money = figures(account.books, day)
     if money.next_change_on is not None:
         yield money.next_change_on
-    oldest = next(iter(money.open_items), None)
+    oldest = next(iter(own_open_items(account, money)), None)
     if oldest is None or account.terms is None:
         return
     yield oldest.due_on + ONE_DAY

@@ -28,6 +28,10 @@ Only after the service was ended for it: before that, the suspension is the mean
 """
 
 
+FINAL = frozenset({"entered_in_error", "debt_void", "retention_lapsed"})
+"""Reasons after which nobody is listed for the same debt again."""
+
+
 def listing_due(account: Account, people: Sequence[Party], day: date) -> Iterator[Due]:
     """Name the entry for a debt that outlived the service, once the holder was told of it.
 
@@ -46,10 +50,24 @@ def listing_due(account: Account, people: Sequence[Party], day: date) -> Iterato
     )
     if stands or party.erased_at is not None or misused_number(account, people) is not None:
         return
-    if any(_told(account, people, charge_id) for charge_id in _listable(account, people, day)):
+    listable = _listable(account, people, day)
+    if _no_more(people) & {account.books.charges[charge_id].event_id for charge_id in listable}:
+        return
+    if any(_told(account, people, charge_id) for charge_id in listable):
         entry_id = identifier("BL", account.account_id, f"{day:%Y%m%d}")
         command = cmd.AddBlacklistEntry(entry_id=entry_id, basis_account_id=account.account_id)
         yield Order(f"party/{party.party_id}", command)
+
+
+def _no_more(people: Sequence[Party]) -> set[str]:
+    """Return the events of the debts for which an entry went and may not come back."""
+    return {
+        event_id.rpartition("#")[2]
+        for party in people
+        for entry in party.blacklist.values()
+        if entry.removal_reason in FINAL
+        for event_id in entry.basis_event_ids
+    }
 
 
 def _listable(account: Account, people: Sequence[Party], day: date) -> list[str]:
@@ -75,24 +93,28 @@ def _told(account: Account, people: Sequence[Party], charge_id: str) -> bool:
     )
 
 
-def unlisting_due(party: Party, accounts: Mapping[str, Account], day: date) -> Iterator[Due]:
+def unlisting_due(
+    party: Party, people: Sequence[Party], accounts: Mapping[str, Account], day: date
+) -> Iterator[Due]:
     """Name the removal of the entries whose debt is cleared or void, or that were kept for long enough.
 
-    `accounts` are those the entries name, by id.
+    `people` are the party and those it was merged into, `accounts` those the entries name, by id.
     """
     for entry in party.blacklist.values():
         account = accounts.get(entry.basis_account_id)
         if entry.removed_at is None and account is not None and account.opened:
-            reason = _why_it_goes(party, account, entry, day)
+            reason = _why_it_goes(party, people, account, entry, day)
             if reason is not None:
                 command = cmd.RemoveBlacklistEntry(entry_id=entry.entry_id, reason=reason)  # type: ignore[arg-type]
                 yield Order(f"party/{party.party_id}", command)
 
 
-def _why_it_goes(party: Party, account: Account, entry: BlacklistEntry, day: date) -> str | None:
+def _why_it_goes(
+    party: Party, people: Sequence[Party], account: Account, entry: BlacklistEntry, day: date
+) -> str | None:
     charges = entry_basis_charges(account, entry, day)
     owed = [c for c in charges if c.standing_fen and supported(account, c)]
-    if misused_number(account, [party]) is not None or (charges and not owed):
+    if misused_number(account, people) is not None or (charges and not owed):
         return "debt_void"
     if not any(unpaid_fen(account, c.debt_id, day) for c in charges):
         return "arrears_cleared"

@@ -20,7 +20,7 @@ def cancellation(account: AccountFacts, _measure: Measure) -> Iterator[Observati
         charged = [
             (r, d)
             for r, d in account.of(ev.ChargePosted)
-            if d.period_start >= effective and _for_a_period(d) and account.debt(r).standing_fen
+            if d.period_start >= effective and for_a_period(d) and account.debt(r).standing_fen
         ]
         ended = next((r for r, _ in account.of(ev.ServiceTerminated)), None)
         wrong, absent = [], []
@@ -44,7 +44,7 @@ def cancellation(account: AccountFacts, _measure: Measure) -> Iterator[Observati
             yield Observation("kept", effective, f"{said}, and nothing went on", evidence)
 
 
-def _for_a_period(charge: ev.ChargePosted) -> bool:
+def for_a_period(charge: ev.ChargePosted) -> bool:
     """Whether a charge is for time: equipment that was not given back may be charged after the end."""
     return charge.kind in RECURRING or charge.period_end > charge.period_start
 

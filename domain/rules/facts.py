@@ -6,13 +6,13 @@ recorded time: what was recorded only after the conduct does not cure it.
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from domain.account import Account, Figures, figures
-from domain.account.money import Debt
+from domain.account.money import Books, Debt
 from domain.calendar import day_of
 from domain.case import Case
 from domain.dealer import Dealer
@@ -212,10 +212,10 @@ class AccountFacts(Facts):
 
     def unpaid_on(self, charge_id: str, day: date) -> int:
         """Return what of a charge was unpaid on a day, by value date and reversals as known now."""
-        paid_by = bisect_right(self._value_dates, day)  # between two payments nothing changes
+        paid_by = bisect_right(self._value_dates, day)  # between two movements nothing changes
         found = self._unpaid.get(paid_by)
         if found is None:
-            items = figures(self.state.books, day).open_items
+            items = figures(self._books_on(day), day).open_items
             found = self._unpaid[paid_by] = {i.charge_id: i.unpaid_fen for i in items}
         return found.get(charge_id, 0)
 
@@ -225,7 +225,29 @@ class AccountFacts(Facts):
 
     @cached_property
     def _value_dates(self) -> list[date]:
-        return sorted(d.value_date for _, d in self.of(ev.PaymentReceived))
+        dates = [d.value_date for _, d in self.of(ev.PaymentReceived)]
+        return sorted(dates + [self.day(r) for r, _ in self._given])
+
+    @cached_property
+    def _given(self) -> list[tuple[Recorded, ev.CreditGranted | ev.DebtWrittenOff | ev.RefundPaid]]:
+        """What lowers or raises a balance from its own day on."""
+        return [*self.of(ev.CreditGranted), *self.of(ev.DebtWrittenOff), *self.of(ev.RefundPaid)]
+
+    def _books_on(self, day: date) -> Books:
+        """Return the books as known now, without the credits, write-offs and refunds that came after a day."""
+        books, later = self.state.books, [(r, d) for r, d in self._given if self.day(r) > day]
+        if not later:
+            return books
+
+        def of(kind: type) -> int:
+            return sum(d.amount_fen for _, d in later if isinstance(d, kind))
+
+        return replace(
+            books,
+            credits_fen=books.credits_fen - of(ev.CreditGranted),
+            written_off_fen=books.written_off_fen - of(ev.DebtWrittenOff),
+            refunded_fen=books.refunded_fen - of(ev.RefundPaid),
+        )
 
     def owed_at(self, moment: datetime, region: str, *, as_it_stood: bool = False) -> Figures:
         """Return what was owed at a moment on the charges posted by then, as known now.

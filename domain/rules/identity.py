@@ -117,7 +117,7 @@ def _by_dealers(party: PartyFacts) -> dict[str, Recorded]:
 def number_limit(party: PartyFacts, measure: Measure) -> Iterator[Observation]:
     """See that no number was activated beyond the limit for one identity document."""
     steps = sorted(
-        (step for a in party.accounts for step in _number_steps(a, party.party_id)),
+        (step for a in party.accounts for step in number_steps(a, party.party_id)),
         key=lambda step: across_streams(step[0]),
     )
     begun = [b for a in party.accounts for b in _begun_unseen(a, party.party_id)]
@@ -163,7 +163,7 @@ def _begun_unseen(account: AccountFacts, party_id: str) -> Iterator[tuple[str, d
                 pass
 
 
-def _number_steps(account: AccountFacts, party_id: str) -> Iterator[tuple[Recorded, set[str], set[str]]]:
+def number_steps(account: AccountFacts, party_id: str) -> Iterator[tuple[Recorded, set[str], set[str]]]:
     """Return each event by which a party came to hold numbers of an account or lost them, with the numbers."""
     numbers: set[str] = set()
     for recorded in account.history:

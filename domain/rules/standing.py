@@ -1,13 +1,17 @@
 """Rules on the blacklist: what an entry may rest on, when it has to go, and refusals that rest on it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import groupby
 
+from domain.account import Account, Figures, figures
+from domain.account import fold as account_fold
 from domain.calendar import day_of, months_after, start_of
 from domain.events import account as av
 from domain.events import party as ev
 from domain.events.envelope import Recorded
-from domain.rules.facts import AccountFacts, Delivery, Measure, PartyFacts, across_streams
+from domain.rules.facts import MONEY, AccountFacts, Delivery, Measure, PartyFacts, across_streams
 from domain.rules.finding import Observation, Verdict
 from domain.rules.identity import unverified
 
@@ -143,10 +147,10 @@ def cleared_by(
         return None
     steps = [r for r in account.history if isinstance(r.event.data, CLEARING)]
     steps += [r for r, d in party.of(ev.IdentityMisuseConfirmed) if _concerns(account, d)]
-    steps.sort(key=lambda r: (_counts_at(r), *across_streams(r)))
-    before = [r for r in steps if _counts_at(r) <= added.event.time]
+    steps.sort(key=lambda r: (counts_at(r), *across_streams(r)))
+    before = [r for r in steps if counts_at(r) <= added.event.time]
     for recorded in [*before[-1:], *steps[len(before) :]]:
-        moment = max(added.event.time, _counts_at(recorded))
+        moment = max(added.event.time, counts_at(recorded))
         void = next((r for r in before if isinstance(r.event.data, ev.IdentityMisuseConfirmed)), None)
         if void is not None or isinstance(recorded.event.data, ev.IdentityMisuseConfirmed):
             return day_of(moment, added.event.region), void or recorded
@@ -160,12 +164,104 @@ CLEARING = (av.PaymentReceived, av.ChargeReversed, av.DebtWrittenOff, av.CreditG
 """What may clear a debt."""
 
 
-def _counts_at(recorded: Recorded) -> datetime:
+def counts_at(recorded: Recorded) -> datetime:
     """Return the moment from which an event clears a debt: a payment from the start of its value date."""
     event = recorded.event
     if isinstance(event.data, av.PaymentReceived):
         return start_of(event.data.value_date, event.region)
     return event.time
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A time in which an account owed something overdue or a late fee, as the books stood then; `until` is exclusive.
+
+    `cleared_at` is when `cleared_by` finds a debt of this time cleared: mostly its end. None: not yet.
+    """
+
+    since: datetime
+    until: datetime | None
+    cleared_at: datetime | None
+
+
+def overdue_spells(account: AccountFacts) -> tuple[list[Spell], datetime | None]:
+    """Return an account's overdue spells, and the first moment from which anything that may clear a debt counts.
+
+    The same as asking `owed_at` of each moment, `as_it_stood`, in one pass. What is due some day and unpaid so far
+    makes a spell that begins in the future.
+    """
+    region = account.state.region
+    books = Account("")
+    found: list[Spell] = []
+    since: datetime | None = None
+    lapses: datetime | None = None  # the first moment at which something unpaid may become overdue
+    for moment, group in groupby(_money_steps(account), key=lambda step: step[0]):
+        if since is None and lapses is not None and lapses < moment:
+            lapses = _lapse(figures(books.books, day_of(moment, region)), region)
+            since = lapses if lapses is not None and lapses < moment else None
+        moves = [recorded for _, recorded in group]
+        account_fold.over(books, moves)
+        lapses = min(filter(None, [lapses, *(_due(r, region) for r in moves)]), default=None)
+        overdue = since is not None
+        harmless = not books.books.fees and all(isinstance(r.event.data, HARMLESS) for r in moves)
+        if overdue or not harmless or (lapses is not None and lapses <= moment):
+            owed = figures(books.books, day_of(moment, region))
+            overdue = bool(owed.late_fee_fen) or owed.past_due.arrears_since is not None
+            lapses = _lapse(owed, region)
+        if overdue:
+            since = since or moment
+        elif since is not None:
+            found.append(Spell(since, moment, None))
+            since = None
+        if not overdue and any(isinstance(r.event.data, CLEARING) for r in moves):
+            found = [s if s.cleared_at else replace(s, cleared_at=moment) for s in found]
+    if since is None and lapses is not None:
+        since = _lapse(figures(books.books, day_of(lapses, region)), region)
+    if since is not None:
+        found.append(Spell(since, None, None))
+    first = min((counts_at(r) for r in account.history if isinstance(r.event.data, CLEARING)), default=None)
+    return found, first
+
+
+HARMLESS = (av.ChargePosted, av.PaymentReceived, av.CreditGranted, av.DebtWrittenOff)
+"""What makes nothing overdue at once where nothing is: a charge is due later, and more money only pays more.
+
+Where there are late fees, a charge may: it takes the money they were paid with, as principal goes first.
+"""
+
+
+def _lapse(owed: Figures, region: str) -> datetime | None:
+    """Return when the oldest unpaid charge is overdue."""
+    return start_of(owed.open_items[0].due_on + timedelta(days=1), region) if owed.open_items else None
+
+
+def _due(recorded: Recorded, region: str) -> datetime | None:
+    """Return when a charge is overdue if it stays unpaid; None for what is no charge."""
+    data = recorded.event.data
+    return start_of(data.due_on + timedelta(days=1), region) if isinstance(data, av.ChargePosted) else None
+
+
+def _money_steps(account: AccountFacts) -> list[tuple[datetime, Recorded]]:
+    """Return what moved the sums, from when it counts: payments that bounced never did, reversals with their charge."""
+    bounced = {p.event_id for p in account.state.books.payments.values() if p.reversed_by is not None}
+    posted: dict[str, datetime] = {}
+    for recorded, charge in account.of(av.ChargePosted):
+        posted.setdefault(charge.charge_id, recorded.event.time)
+    for recorded, fee in account.of(av.LateFeeAssessed):
+        posted.setdefault(fee.fee_id, recorded.event.time)
+    steps = []
+    for recorded in account.history:
+        data = recorded.event.data
+        if isinstance(data, av.ChargeReversed):
+            there = posted.get(data.charge_id or data.fee_id or "")
+            if there is not None:
+                steps.append((max(there, recorded.event.time), recorded))
+        elif isinstance(data, av.PaymentReceived):
+            if recorded.event.id not in bounced:
+                steps.append((counts_at(recorded), recorded))
+        elif isinstance(data, MONEY) and not isinstance(data, av.PaymentReversed):
+            steps.append((recorded.event.time, recorded))
+    return sorted(steps, key=lambda step: (step[0], across_streams(step[1])))
 
 
 def removal_of(party: PartyFacts, added: Recorded, entry: ev.BlacklistEntryAdded) -> Recorded | None:
