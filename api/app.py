@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api import billing, crm, feeds, health, investigations, problems, reference
-from api.billing.reading import standing_of
+from api import billing, crm, feeds, health, investigations, management, problems, reference, registers
 from api.metrics import Metrics
+from api.reading import standings_of
 from api.requests import Bounds, RequestContext
 from api.runtime import Runtime
 from api.waiting import Shared, last_position
@@ -48,8 +48,16 @@ def build(runtime: Runtime) -> FastAPI:
     metrics = Metrics(runtime.deployment)
     app.state.runtime, app.state.metrics = runtime, metrics
     app.state.stopping = stopping
-    app.state.positions, app.state.standings = Shared(last_position), Shared(standing_of)
-    for router in (crm.router(), billing.router, investigations.router, feeds.router, health.router):
+    app.state.positions, app.state.standings = Shared(last_position), Shared(standings_of)
+    for router in (
+        crm.router(),
+        billing.router,
+        registers.router,
+        management.router,
+        investigations.router,
+        feeds.router,
+        health.router,
+    ):
         app.include_router(router)
     reference.install(app)
     problems.install(app)

@@ -67,6 +67,7 @@ CODES: dict[str, Meaning] = {
     "inquiry.too_wide": Meaning(409, "The subject is tied to too many others for one answer."),
     "feed.after_end": Meaning(409, "The position lies after the ledger's last one."),
     "feed.too_many_streams": Meaning(503, "Too many event streams are open."),
+    "extract.too_many": Meaning(503, "Too many extracts are running."),
     "projection.behind": Meaning(503, "The read model has not got that far yet."),
     "projection.failed": Meaning(503, "The read model has stopped."),
     "storage.unavailable": Meaning(503, "The storage can't be used now."),

@@ -12,10 +12,30 @@ from domain.ledger.database import Database
 from domain.ledger.deployment import Deployment
 from domain.ledger.embedded import EmbeddedPostgres
 from domain.ledger.writer import Writer
+from projections.accountability import Accountability
 from projections.billing_status import BillingStatus
+from projections.blacklist import Blacklist
+from projections.cases import Cases
+from projections.complaints import Complaints
+from projections.dunning import Dunning
 from projections.engine import Follower, ReadModel
+from projections.notices import Notices
+from projections.registrations import Registrations
+from projections.statement import Statement
+from projections.timeline import Timeline
 
-READ_MODELS: tuple[ReadModel, ...] = (BillingStatus(),)
+READ_MODELS: tuple[ReadModel, ...] = (
+    BillingStatus(),
+    Statement(),
+    Dunning(),
+    Notices(),
+    Blacklist(),
+    Registrations(),
+    Cases(),
+    Complaints(),
+    Accountability(),
+    Timeline(),
+)
 
 
 def present() -> datetime:

@@ -5,18 +5,20 @@ when the row is read.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
 from typing import Any, NamedTuple
 
-from domain.account import Account, figures
+from domain.account import Account, figures, fold
 from domain.account.money import OpenItem, past_due
 from domain.account.view import money_view, package_view
 from domain.calendar import day_of, start_of
 from domain.events.account import AccountOpened
 from domain.events.envelope import Recorded
 from domain.ledger.application import Ledger
+from domain.ledger.database import Connection
 from domain.ledger.queries import queries
-from domain.replay import in_order, replay
+from domain.replay import effective_at, in_order, replay, selected
 from projections.engine import ReadModel, Rows, Seen, Table, Tables, question_of, reading
 
 Q = queries("projections.sql", "billing_status.sql")
@@ -41,6 +43,8 @@ class Status(NamedTuple):
     held: bool
     stream_version: int
     position: int
+    counted_from: datetime | None = None
+    """The latest moment from which something in it counts: of the change feed, and read by nobody else."""
 
     def on(self, day: date) -> dict[str, Any]:
         """Return the row as it reads on a day."""
@@ -63,16 +67,36 @@ class Status(NamedTuple):
         }
 
 
+@dataclass(slots=True)
+class Billed:
+    """An account, and the latest moment from which one of its events counts and is known."""
+
+    account: Account
+    last_from: datetime | None = None
+
+
 class BillingStatus(ReadModel):
     """The model, as the engine moves it."""
 
     name = "billing_status"
-    version = 1
+    version = 2
     kinds = frozenset({"account"})
     tables = (Table("billing_status", Status),)
 
-    def rows(self, state: Account, seen: Seen) -> Rows:
+    def begin(self, subject: str) -> Billed:
+        """Return an account of which nothing is known."""
+        return Billed(Account(subject.partition("/")[2]))
+
+    def step(self, state: Billed, recorded: Recorded) -> None:
+        """Evolve it by an event."""
+        fold.step(state.account, recorded)
+        since = _counts_from(recorded)
+        if state.last_from is None or since > state.last_from:
+            state.last_from = since
+
+    def rows(self, billed: Billed, seen: Seen) -> Rows:
         """Return the account's row, and the next day on which a payment or a plan change begins to count."""
+        state = billed.account
         if not state.opened:
             return Rows({})
         today = day_of(seen.now, state.region)
@@ -100,12 +124,16 @@ class BillingStatus(ReadModel):
             held=bool(state.holds),
             stream_version=seen.version,
             position=seen.position,
+            counted_from=_last_moment(state, today, billed.last_from),
         )
         return Rows({"billing_status": [row]}, start_of(min(later), state.region) if later else None)
 
     def expected(self, history: Sequence[Recorded], seen: Seen, region: str) -> Tables:
         """Return the row as the answer of a replay has it, the open items from its list of charges."""
-        state = replay(question_of(seen, region), {seen.subject: history})["state"]
+        question = question_of(seen, region)
+        state = replay(question, {seen.subject: history})["state"]
+        taken = selected(history, question)
+        account = fold.over(Account(state["account_id"]), taken)
         openings = [r.event.region for r in in_order(history) if isinstance(r.event.data, AccountOpened)]
         if state["party_id"] is None or state["line_of_business"] is None:
             return {}
@@ -127,8 +155,21 @@ class BillingStatus(ReadModel):
             held=bool(state["dispute_holds"]),
             stream_version=len(history),
             position=history[-1].position,
+            counted_from=_last_moment(account, day_of(seen.now, openings[-1]), max(map(_counts_from, taken))),
         )
         return {"billing_status": [row]}
+
+
+def _counts_from(recorded: Recorded) -> datetime:
+    return max(effective_at(recorded), recorded.event.recordedtime)
+
+
+def _last_moment(account: Account, today: date, last_from: datetime | None) -> datetime | None:
+    """Return the latest moment from which an event, a payment by its value date or a plan change counts."""
+    days = [p.value_date for p in account.books.payments.values()]
+    days += [on for p in account.packages.values() for on, _, _ in p.changes]
+    begun = [start_of(on, account.region) for on in days if on <= today]
+    return max([*begun, *([last_from] if last_from else [])], default=None)
 
 
 def status_of(ledger: Ledger, account_id: str) -> Status | None:
@@ -158,3 +199,66 @@ def statuses(
         BillingStatus.name,
         lambda connection: [Status(*row) for row in connection.execute(Q["statuses"], wanted)],
     )
+
+
+# -- what changed -------------------------------------------------------------------------------------------
+
+
+class Cursor(NamedTuple):
+    """Up to where a reader has seen the changes, in rounds of one or more pages.
+
+    A round brings every row that rests on an event after `position`, or in which something counts since `moment`. It
+    goes through them by position, `at` the last one shown, and ends at `to_position` and `to_moment`, from which the
+    next one begins. A position is the log's, and a moment the calendar's: they mean the same in every generation of
+    the model. Another `version` of it may read the same events otherwise: then all rows come again.
+    """
+
+    version: int
+    position: int
+    moment: datetime
+    to_position: int
+    to_moment: datetime
+    at: int | None
+    """None between two rounds."""
+
+
+BEGINNING = datetime(1900, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - as everywhere
+
+
+def changes(ledger: Ledger, cursor: Cursor | None, now: datetime, limit: int) -> tuple[list[Status], Cursor]:
+    """Return the next rows that changed, by position, and the cursor behind them; raises NotBuiltError.
+
+    None begins with all rows. A change is never left out: what a slower part of the model has yet to fold, or what
+    will count without a new event, lies beyond the end of the round. A row may come more than once.
+    """
+
+    def ask(connection: Connection) -> tuple[list[Status], Cursor]:
+        row = connection.execute(Q["horizon"], {"now": now}).fetchone()
+        assert row is not None
+        round_ = _round(cursor, *row)
+        rows = [
+            Status(*found) for found in connection.execute(Q["changes"], {**round_._asdict(), "limit": limit})
+        ]
+        if len(rows) == limit:
+            return rows, round_._replace(at=rows[-1].position)
+        done = Cursor(
+            round_.version,
+            round_.to_position,
+            round_.to_moment,
+            round_.to_position,
+            round_.to_moment,
+            None,
+        )
+        return rows, done
+
+    return reading(ledger, BillingStatus.name, ask)
+
+
+def _round(cursor: Cursor | None, version: int, position: int, moment: datetime) -> Cursor:
+    """Return the round that is under way, or the next one: to the position and the moment the model is at now."""
+    if cursor is None or cursor.version != version:
+        return Cursor(version, 0, BEGINNING, position, moment, 0)
+    if cursor.at is None:
+        return cursor._replace(to_position=max(position, cursor.position), to_moment=moment, at=0)
+    # a generation that was swapped in meanwhile may have moments to come that the one before had behind it
+    return cursor._replace(to_moment=min(moment, cursor.to_moment))

@@ -8,7 +8,7 @@ import pytest
 
 from api.runtime import READ_MODELS, Runtime
 from projections.billing_status import BillingStatus
-from projections.engine import Follower, catch_up
+from projections.engine import Follower, catch_up, following
 from tests.http_service import REGION, Client, problem
 
 pytest_plugins = ["tests.http_fixtures"]
@@ -34,7 +34,7 @@ def test_an_account_is_answered_with_the_models_position(seen: Client):
     projection = body["projection"]
     assert (projection["name"], projection["version"], projection["ledger"]) == (
         "billing_status",
-        1,
+        BillingStatus.version,
         "heilongjiang",
     )
     assert (projection["position"], projection["lag"], projection["age_s"]) == (102, 0, 0.0)
@@ -59,6 +59,23 @@ def test_given_a_write_when_its_position_is_waited_for_then_it_is_read(client: C
             found = client.get(f"/billing/accounts/A-{number}?min_position={position}")
             assert found.status_code == 200, found.text
             assert found.json()["projection"]["position"] >= position
+    finally:
+        follower.stop()
+
+
+def test_a_write_wakes_the_models_of_its_process(
+    client: Client, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+):
+    """Given a follower that polls hardly ever, when something is written here, then it is read at once."""
+    monkeypatch.setattr(following, "POLL_S", 60.0)
+    client.register()
+    follower = runtime.follower()
+    follower.start()
+    try:
+        for number in range(3):
+            position = client.open_account(f"A-{number}").json()["position"]
+            found = client.get(f"/billing/accounts/A-{number}?min_position={position}")
+            assert found.status_code == 200, found.text
     finally:
         follower.stop()
 
@@ -98,6 +115,22 @@ def test_a_model_that_failed_says_so_only_to_who_waits(
     body = problem(found, 503, "projection.failed")
     assert body["projection"]["failed_position"] == position
     assert body["projection"]["failure"] == "ValueError"
+    ready = harbin.get("/readyz")
+    assert (ready.status_code, ready.json()["stopped"]) == (
+        200,
+        [
+            {
+                "ledger": "heilongjiang",
+                "model": "billing_status",
+                "position": position,
+                "reason": "ValueError",
+                "rebuild": False,
+            }
+        ],
+    )
+    assert 'recount_read_model_failed{ledger="heilongjiang",model="billing_status"} 1.0' in (
+        harbin.get("/metrics").text
+    )
 
 
 def test_a_ledger_whose_models_are_not_installed_is_503(client: Client, runtime: Runtime):

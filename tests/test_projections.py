@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL
 
-from api.runtime import READ_MODELS, Runtime, present
+from api.runtime import Runtime, present
 from domain.calendar import day_of
 from domain.replay import replay
 from projections.billing_status import BillingStatus, status_of, statuses
@@ -49,6 +49,7 @@ from tests.support import (
 )
 
 pytestmark = pytest.mark.storage
+MODELS = (BillingStatus(),)
 
 HISTORIES = [*sorted(CASES.glob("*/history.jsonl")), HARBIN]
 FIELDS = (
@@ -99,7 +100,7 @@ def assert_rows_equal_replay(deployment, now):
 def forget(deployment):
     """Bring the read models back to the log's beginning."""
     for ledger in deployment.ledgers:
-        install(deployment, ledger, READ_MODELS)
+        install(deployment, ledger, MODELS)
         with deployment.database.transaction(ledger.schema) as connection:
             for number, schema in connection.execute(
                 "SELECT generation, schema_name FROM read_model_generation WHERE state = 'live'"
@@ -132,7 +133,7 @@ def test_every_row_equals_the_replay_at_now_and_now(cases, now):
     """Given every case, when the model has caught up at a moment, then each row is the replay at that moment."""
     at = moment(now) if now else present()
     forget(cases)
-    catch_up(cases, READ_MODELS, lambda: at)
+    catch_up(cases, MODELS, lambda: at)
     assert assert_rows_equal_replay(cases, at) >= (15 if now is None else 1)
     assert {(s.lag, s.failure) for ledger in cases.ledgers for s in standings(ledger)} == {(0, None)}
 
@@ -145,7 +146,7 @@ def test_rows_follow_the_calendar_without_a_new_event(cases):
         for day in ("2010-01-01", "2012-06-30", "2013-07-17", "2014-11-26", "2015-01-02", "2017-03-12")
     ]
     for now in [*moments, present()]:
-        catch_up(cases, READ_MODELS, lambda now=now: now)
+        catch_up(cases, MODELS, lambda now=now: now)
         assert_rows_equal_replay(cases, now)
 
 
@@ -155,13 +156,13 @@ def test_any_split_of_the_log_into_batches_gives_the_same_rows(cases, sizes, kep
     """Given the log of every case, when it is folded in batches of any sizes, then the rows are the same."""
     now, ledger = moment("2015-06-01"), cases.ledger(LEDGER)
     forget(cases)
-    catch_up(cases, READ_MODELS, lambda: now)
+    catch_up(cases, MODELS, lambda: now)
     whole, digest = rows(cases), standings(ledger)[0].digest
     assert len(whole) > 3
     forget(cases)
     states = States(kept)
     for number in range(10_000):
-        if not advance(ledger, READ_MODELS[0], lambda: now, sizes[number % len(sizes)], states=states):
+        if not advance(ledger, MODELS[0], lambda: now, sizes[number % len(sizes)], states=states):
             break
     assert rows(cases) == whole
     assert standings(ledger)[0].digest == digest
@@ -172,7 +173,7 @@ def test_any_split_of_the_log_into_batches_gives_the_same_rows(cases, sizes, kep
 def owing(deployment):
     """Return a deployment whose account A1 owes a charge since 2014-01-31, its row up to date."""
     bring(deployment, opening_line("A1"), charge_line("A1"))
-    catch_up(deployment, READ_MODELS, present)
+    catch_up(deployment, MODELS, present)
     return deployment
 
 
@@ -186,7 +187,7 @@ def test_a_backdated_event_folds_the_account_anew(owing):
     assert row(owing)["arrears_since"].isoformat() == "2014-02-01"
     bring(owing, payment_line("A1", "P1", 10_000, "2014-01-20", at="2014-01-20T10:00:00+08:00"))
     bring(owing, charge_line("A1", "CH0", 500, due="2013-12-31", at="2013-12-01T10:00:00+08:00"))
-    catch_up(owing, READ_MODELS, present)
+    catch_up(owing, MODELS, present)
     assert (row(owing)["balance_fen"], row(owing)["principal_fen"]) == (500, 500)
     assert row(owing)["arrears_since"].isoformat() == "2014-02-01"
     assert_rows_equal_replay(owing, present())
@@ -197,11 +198,11 @@ def test_a_payment_counts_on_its_value_date_without_a_new_event(owing):
     now = present()
     later = now + timedelta(days=3)
     bring(owing, payment_line("A1", "P1", 10_000, later.date().isoformat(), at=now.isoformat()))
-    catch_up(owing, READ_MODELS, lambda: now)
+    catch_up(owing, MODELS, lambda: now)
     assert row(owing, now)["balance_fen"] == 10_000
-    catch_up(owing, READ_MODELS, lambda: later - timedelta(days=1))
+    catch_up(owing, MODELS, lambda: later - timedelta(days=1))
     assert row(owing, later)["balance_fen"] == 10_000
-    catch_up(owing, READ_MODELS, lambda: later)
+    catch_up(owing, MODELS, lambda: later)
     assert row(owing, later)["balance_fen"] == 0
     assert_rows_equal_replay(owing, later)
 
@@ -215,10 +216,10 @@ def test_what_was_recorded_by_a_clock_ahead_of_ours_counts_when_its_moment_comes
         payment_line("A1", "P1", 4_000, at="2014-12-01T10:00:00+08:00", recordedtime=ahead),
         opening_line("NEW", at=ahead),
     )
-    catch_up(owing, READ_MODELS, lambda: now)
+    catch_up(owing, MODELS, lambda: now)
     assert row(owing, now)["balance_fen"] == 10_000
     later = now + timedelta(minutes=10)
-    catch_up(owing, READ_MODELS, lambda: later)
+    catch_up(owing, MODELS, lambda: later)
     assert row(owing, later)["balance_fen"] == 6_000
     assert assert_rows_equal_replay(owing, later) == 2
 
@@ -243,7 +244,7 @@ def test_rows_are_listed_by_account_filtered_and_paged(deployment):
         charge_line("A1"),
         charge_line("A2"),
     )
-    catch_up(deployment, READ_MODELS, present)
+    catch_up(deployment, MODELS, present)
     ledger = deployment.ledger(LEDGER)
 
     def ids(**given_filters):
@@ -439,6 +440,6 @@ def test_the_model_follows_what_commands_do(runtime, deployment):
     )  # fmt: skip
     bring(deployment, charge)
     do(writer, pay("P1", 100))
-    catch_up(Runtime(deployment).deployment, READ_MODELS, present)
+    catch_up(Runtime(deployment).deployment, MODELS, present)
     assert row(deployment)["balance_fen"] == 200
     assert assert_rows_equal_replay(deployment, present()) == 1

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.runtime import READ_MODELS, present
+from api.runtime import present
 from domain.ledger.database import migrate
 from projections.billing_status import BillingStatus, status_of, statuses
 from projections.engine import (
@@ -33,6 +33,8 @@ from tests.support import LEDGER, bring, charge_line, do, opening_line, pay, pay
 pytestmark = pytest.mark.storage
 
 MODEL = BillingStatus()
+MODELS = (MODEL,)
+VERSION = MODEL.version
 ACCOUNTS = 12
 
 
@@ -63,7 +65,7 @@ def owing(deployment):
     """Return a deployment with accounts that each owe 100 yuan, their rows up to date."""
     for n in range(ACCOUNTS):
         bring(deployment, opening_line(f"A{n:02d}"), charge_line(f"A{n:02d}"))
-    catch_up(deployment, READ_MODELS, present)
+    catch_up(deployment, MODELS, present)
     return deployment
 
 
@@ -83,7 +85,7 @@ def test_a_rebuild_makes_the_same_rows_in_a_new_place(owing, small_steps):
     after = standing(owing)
     assert (after.digest, after.position) == (before.digest, before.position)
     assert after.generation > before.generation
-    assert generations_of(owing) == [("retired", 1), ("live", 1)]
+    assert generations_of(owing) == [("retired", VERSION), ("live", VERSION)]
     assert balances(owing) == {f"A{n:02d}": 10_000 for n in range(ACCOUNTS)}
     assert_proven(owing)
     assert stages[0].stage == "begun"
@@ -99,7 +101,7 @@ def test_a_rebuild_makes_the_same_rows_in_a_new_place(owing, small_steps):
 def test_streams_are_folded_whole_wherever_a_chunk_ends(owing, monkeypatch, chunk):
     """Given chunks of any size, when one ends inside a stream, or a stream is longer than one, then none is cut."""
     bring(owing, *(payment_line("A05", f"P{n}", 100) for n in range(8)))
-    catch_up(owing, READ_MODELS, present)
+    catch_up(owing, MODELS, present)
     before = standing(owing)
     monkeypatch.setattr(building, "CHUNK_EVENTS", chunk)
     monkeypatch.setattr(building, "RANGES_PER_WORKER", 1)
@@ -150,7 +152,7 @@ def test_workers_of_different_processes_share_the_parts(owing, database_url):
     """Given a model in parts, when two followers move it, then every event is folded, each stream's in order."""
     rebuild(owing, owing.ledger(LEDGER), MODEL, present, partitions=4)
     other = opened_deployment(database_url)
-    followers = [Follower(d, READ_MODELS, present) for d in (owing, other)]
+    followers = [Follower(d, MODELS, present) for d in (owing, other)]
     for follower in followers:
         follower.start()
     for n in range(60):
@@ -167,9 +169,9 @@ def test_workers_of_different_processes_share_the_parts(owing, database_url):
 def test_commands_and_readers_go_on_and_every_answer_is_right(runtime, deployment, small_steps):
     """Given writers and readers, when the model is rebuilt again and again, then no answer is wrong, none goes back."""
     writer = support.with_customer(runtime, *(f"A{n}" for n in range(4)))
-    catch_up(deployment, READ_MODELS, present)
+    catch_up(deployment, MODELS, present)
     ledger, done = deployment.ledger(LEDGER), threading.Event()
-    follower = Follower(deployment, READ_MODELS, present)
+    follower = Follower(deployment, MODELS, present)
     follower.start()
 
     def write(number):
@@ -242,7 +244,7 @@ def test_what_was_swapped_out_is_dropped_once_its_readers_had_their_time(owing, 
         assert support.select(owing, schemas) == [(2,)]
     building.drop_retired(owing, ledger)
     assert support.select(owing, schemas) == [(1,)]
-    assert generations_of(owing) == [("dropped", 1), ("live", 1)]
+    assert generations_of(owing) == [("dropped", VERSION), ("live", VERSION)]
 
 
 # -- killed -------------------------------------------------------------------------------------------------
@@ -289,7 +291,7 @@ def test_a_rebuild_killed_anywhere_leaves_a_model_that_works_and_is_resumed(
             bring(owing, payment_line("A01", "P0", 100))
     killed(rebuild_and_be_killed, database_url, stage, count)
     bring(owing, payment_line("A02", "P0", 100))
-    catch_up(owing, READ_MODELS, present)
+    catch_up(owing, MODELS, present)
     assert balances(owing)["A02"] == 9_900
     assert_proven(owing)
     before, shown = standing(owing), []
@@ -297,8 +299,8 @@ def test_a_rebuild_killed_anywhere_leaves_a_model_that_works_and_is_resumed(
     assert standing(owing).digest == before.digest
     assert_proven(owing)
     assert shown[0].events_done >= {"folding": 2 * count, "folded": 24, "following": 24}.get(stage, 0)
-    assert generations_of(owing)[-1] == ("live", 1)
-    assert ("building", 1) not in generations_of(owing)
+    assert generations_of(owing)[-1] == ("live", VERSION)
+    assert ("building", VERSION) not in generations_of(owing)
 
 
 def begin_only(deployment, ledger):
@@ -329,7 +331,7 @@ def test_a_worker_killed_in_a_batch_loses_nothing_and_counts_nothing_twice(owing
     killed(follow_and_be_killed, database_url)
     assert standing(owing).position == before.position
     assert set(balances(owing).values()) == {10_000}
-    catch_up(owing, READ_MODELS, present)
+    catch_up(owing, MODELS, present)
     assert set(balances(owing).values()) == {9_900}
     assert_proven(owing)
 
@@ -345,7 +347,7 @@ def test_a_rebuild_whose_worker_is_killed_says_so_and_is_resumed(owing, database
     """Given a worker process killed in a rebuild, then the rebuild fails, and another goes on."""
     with support.processes(1) as pool, pytest.raises(Exception, match="terminated abruptly"):
         pool.submit(fold_in_a_process_and_be_killed, database_url).result()
-    assert ("building", 1) in generations_of(owing)
+    assert ("building", VERSION) in generations_of(owing)
     assert_proven(owing)
     assert rebuild(owing, owing.ledger(LEDGER), MODEL, present)
     assert_proven(owing)
@@ -357,7 +359,7 @@ def test_a_rebuild_whose_worker_is_killed_says_so_and_is_resumed(owing, database
 class Second(BillingStatus):
     """The model's next version."""
 
-    version = 2
+    version = BillingStatus.version + 1
 
 
 def test_a_new_version_is_made_beside_the_old_one_which_is_read_meanwhile(owing, monkeypatch):
@@ -376,10 +378,10 @@ def test_a_new_version_is_made_beside_the_old_one_which_is_read_meanwhile(owing,
     follower.start()
     try:
         assert begun.wait(10)
-        assert (standing(owing).version, standing(owing).lag) == (1, 1)
+        assert (standing(owing).version, standing(owing).lag) == (BillingStatus.version, 1)
         assert status_of(ledger, "A00").balance_fen == 10_000
         hold.set()
-        wait_for(lambda: standing(owing).version == 2)
+        wait_for(lambda: standing(owing).version == Second.version)
         assert status_of(ledger, "A00").balance_fen == 9_900
         bring(owing, payment_line("A00", "P1", 100))
         wait_for(lambda: status_of(ledger, "A00").balance_fen == 9_800)
@@ -392,10 +394,10 @@ def test_an_older_program_leaves_a_newer_version_alone(owing):
     """Given a newer version's generation, when an older program follows, then it neither moves nor remakes it."""
     rebuild(owing, owing.ledger(LEDGER), Second(), present)
     bring(owing, payment_line("A00", "P0", 100))
-    catch_up(owing, READ_MODELS, present)
-    assert (standing(owing).version, standing(owing).lag) == (2, 1)
+    catch_up(owing, MODELS, present)
+    assert (standing(owing).version, standing(owing).lag) == (Second.version, 1)
     catch_up(owing, [Second()], present)
-    assert (standing(owing).version, standing(owing).lag) == (2, 0)
+    assert (standing(owing).version, standing(owing).lag) == (Second.version, 0)
 
 
 class Stumbles(BillingStatus):
@@ -414,7 +416,7 @@ def test_a_rebuild_that_stumbles_says_where_and_goes_on_after_the_fix(owing, sma
         rebuild(owing, ledger, Stumbles(), present)
     assert standing(owing) == before
     assert makings(ledger) == [
-        ("billing_status", 1, 12, 24, 16, "ValueError: this account makes no sense to me")
+        ("billing_status", BillingStatus.version, 12, 24, 16, "ValueError: this account makes no sense to me")
     ]
     shown = []
     assert rebuild(owing, ledger, MODEL, present, show=shown.append)
@@ -427,10 +429,10 @@ def test_a_long_log_is_folded_by_a_rebuild_from_the_first(deployment, monkeypatc
     monkeypatch.setattr(generations, "FOLLOWED_EVENTS_MAX", 3)
     bring(deployment, opening_line("A1"), charge_line("A1"), opening_line("A2"), charge_line("A2"))
     ledger = deployment.ledger(LEDGER)
-    install(deployment, ledger, READ_MODELS)
+    install(deployment, ledger, MODELS)
     with pytest.raises(NotBuiltError):
         status_of(ledger, "A1")
-    catch_up(deployment, READ_MODELS, present)
+    catch_up(deployment, MODELS, present)
     assert status_of(ledger, "A1").balance_fen == 10_000
     assert_proven(deployment)
 
@@ -451,16 +453,16 @@ def test_an_earlier_deployment_is_brought_along(deployment, monkeypatch):
             "INSERT INTO billing_status VALUES ('A1', 'P1', 'heilongjiang.harbin', 'mobile', 'active', now(), NULL,"
             " 77, 77, 0, 0, '[]', false, 2, 2, NULL)"
         )
-    install(deployment, ledger, READ_MODELS)
+    install(deployment, ledger, MODELS)
     assert status_of(ledger, "A1").balance_fen == 77
     assert (standing(deployment).version, standing(deployment).position) == (0, 2)
-    catch_up(deployment, READ_MODELS, present)
+    catch_up(deployment, MODELS, present)
     assert status_of(ledger, "A1").balance_fen == 10_000
-    assert standing(deployment).version == 1
+    assert standing(deployment).version == BillingStatus.version
     assert_proven(deployment)
     monkeypatch.setattr(building, "GRACE_S", 0.0)
     building.drop_retired(deployment, ledger)
-    assert generations_of(deployment) == [("dropped", 0), ("live", 1)]
+    assert generations_of(deployment) == [("dropped", 0), ("live", BillingStatus.version)]
 
 
 # -- the gap race -------------------------------------------------------------------------------------------
@@ -491,7 +493,7 @@ def test_a_transaction_held_open_while_others_come_loses_nothing(owing, monkeypa
         holder.execute("SELECT pg_advisory_unlock(117)")
         for job in (slow, *others):
             job.result()
-    catch_up(owing, READ_MODELS, present)
+    catch_up(owing, MODELS, present)
     assert standing(owing).position == last + 4
     assert sum(balances(owing).values()) == ACCOUNTS * 10_000 - 400
     assert_proven(owing)

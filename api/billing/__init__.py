@@ -1,5 +1,17 @@
-"""The read side for billing: what accounts owe, from the read model billing_status, and how far that model is."""
+"""The read side for billing: what accounts owe, statements, aging, dunning, what changed, and how far each model is."""
 
-from api.billing.routes import router
+from fastapi import APIRouter
+
+from api.billing.balances import router as balances
+from api.billing.changes import router as changes
+from api.billing.dunning import router as dunning
+from api.billing.extracts import router as extracts
+from api.billing.routes import router as accounts
+from api.billing.statements import router as statements
+
+router = APIRouter()
+# Side by side, each with the whole prefix: a route of a router in a router is logged without it.
+for part in (accounts, statements, balances, dunning, changes, extracts):
+    router.include_router(part)
 
 __all__ = ["router"]

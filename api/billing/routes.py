@@ -4,39 +4,23 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.reading import WAIT_MAX_S, candidates, on_today, page_of, projection_of, reached, row_of
+from api.billing.reading import MODEL, on_today, page_of, row_of
 from api.problems import ProblemError, documented
-from api.requests import JsonRoute, Region, Running, Stopping, answer
-from api.waiting import Shared
+from api.reading import Waiting, candidates, projection_of, reached
+from api.requests import JsonRoute, Region, Running, answer
 from domain.events.fields import IDENTIFIER_MAX_CHARS, Identifier
 from domain.ledger.application import Ledger
-from domain.ledger.recorder import POSITION_MAX
 from projections.billing_status import Status
-from projections.engine import Standing
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000  # rows in an answer: some 1 MB of JSON
 LEDGER_MAX_CHARS = 40
 
 router = APIRouter(prefix="/billing", tags=["billing"], route_class=JsonRoute)
-
-MinPosition = Annotated[
-    int | None,
-    Query(ge=0, le=POSITION_MAX, description="wait until the read model has folded the log this far"),
-]
-WaitS = Annotated[float, Query(ge=0, le=WAIT_MAX_S, description="how long to wait for it, in seconds")]
-
-
-async def _standings(request: Request) -> Shared[Standing | None]:
-    found: Shared[Standing | None] = request.app.state.standings
-    return found
-
-
-Waiting = Annotated[Shared[Standing | None], Depends(_standings)]
 
 _PROJECTION = {
     "name": "billing_status",
@@ -136,16 +120,13 @@ class AccountPage(BaseModel):
 async def account(
     *,
     runtime: Running,
-    stopping: Stopping,
-    shared: Waiting,
+    wait: Waiting,
     identifier: Annotated[Identifier, Path(alias="id", examples=["A-FTTH"])],
-    min_position: MinPosition = None,
-    wait_s: WaitS = WAIT_MAX_S,
     region: Region = None,
 ) -> Response:
     """Return an account's status."""
     ledger = await anyio.to_thread.run_sync(runtime.deployment.locate, f"account/{identifier}", region)
-    standing = await reached(ledger, min_position, wait_s, stopping, shared)
+    standing = await reached(ledger, MODEL, wait)
     row = await anyio.to_thread.run_sync(row_of, ledger, identifier, standing)
     now = runtime.clock()
     body = {**on_today(row, now), "projection": projection_of(ledger, standing, now)}
@@ -172,8 +153,7 @@ async def account(
 async def accounts(
     *,
     runtime: Running,
-    stopping: Stopping,
-    shared: Waiting,
+    wait: Waiting,
     after: Annotated[
         str | None,
         Query(
@@ -186,20 +166,18 @@ async def accounts(
     party_id: Identifier | None = None,
     status: Literal["pending", "active", "suspended", "terminated"] | None = None,
     owing: Annotated[bool, Query(description="only accounts with a balance to pay")] = False,
-    min_position: MinPosition = None,
-    wait_s: WaitS = WAIT_MAX_S,
     region: Region = None,
 ) -> Response:
     """Return a page of accounts."""
     ledgers = await anyio.to_thread.run_sync(candidates, runtime, region)
-    if min_position is not None and len(ledgers) > 1:
+    if wait.min_position is not None and len(ledgers) > 1:
         raise ProblemError("ledger.ambiguous", "a position is of one ledger: name it with ?region=")
     from_ledger, _, from_id = (after or "").partition("/")
     wanted = {"limit": limit, "party_id": party_id, "status": status, "owing": owing}
     for index, ledger in enumerate(ledgers):
         if ledger.region < from_ledger:
             continue
-        standing = await reached(ledger, min_position, wait_s, stopping, shared)
+        standing = await reached(ledger, MODEL, wait)
         start = from_id if ledger.region == from_ledger else ""
         rows = await anyio.to_thread.run_sync(page_of, ledger, start, wanted)
         if rows or index == len(ledgers) - 1:

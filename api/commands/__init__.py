@@ -1,5 +1,16 @@
 """The commands of `recount`: one module for each group, listed here in the order of the help."""
 
-from api.commands import calendar, comparison, dossier, history, models, notices, remedies, service, transfer
+from api.commands import (
+    calendar,
+    comparison,
+    dossier,
+    extract,
+    history,
+    models,
+    notices,
+    remedies,
+    service,
+    transfer,
+)
 
-GROUPS = (service, transfer, history, comparison, remedies, dossier, calendar, notices, models)
+GROUPS = (service, transfer, extract, history, comparison, remedies, dossier, calendar, notices, models)

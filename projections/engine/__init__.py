@@ -2,7 +2,7 @@
 
 `model` says what a read model declares; `folding` moves one along the log, `following` all of them; `generations`
 are the makings of a model side by side, of which readers see one, and `building` makes one; `storing` writes rows
-and their digests, and `verifying` holds them against the log by other means.
+and their digests, `verifying` holds them against the log by other means, and `views` shows them to billing systems.
 """
 
 from projections.engine.building import Progress, rebuild
@@ -15,7 +15,9 @@ from projections.engine.generations import (
     makings,
     outdated,
     reading,
+    snapshot,
     standings,
+    standings_on,
 )
 from projections.engine.model import ReadModel, Row, Rows, Seen, Table, Tables, question_of
 from projections.engine.verifying import Difference, Verdict, verify
@@ -43,6 +45,8 @@ __all__ = [
     "question_of",
     "reading",
     "rebuild",
+    "snapshot",
     "standings",
+    "standings_on",
     "verify",
 ]

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 import structlog
@@ -28,6 +28,7 @@ from domain.ledger.application import Q as LOG
 from domain.ledger.database import APP_ROLE, Connection
 from domain.ledger.decoding import recorded_of
 from domain.ledger.deployment import Deployment
+from projections.engine import views
 from projections.engine.folding import SUBJECT, States, StoppedError, advance, fold, move_on, named, report
 from projections.engine.generations import look_at, make
 from projections.engine.model import ReadModel
@@ -42,8 +43,13 @@ GRACE_S = 60.0  # how long readers of a generation that was swapped out may take
 LAST_ROUNDS_MAX = 1_000  # batches folded while the live generation stands still: far more than a swap finds
 WATCH_S = 0.5  # how soon a worker notices that the process it works for is gone
 WAIT_S = 0.1  # how often one looks whether others are done
+VIEWS_AGAIN_S = (
+    1.0  # how soon a swap that waits for readers of the views tries again: they are held up for a tenth
+)
+VIEWS_SAID_S = 60.0  # how often it says so
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,10 @@ def rebuild(
     """
     stop = stop or threading.Event()
     drop_retired(deployment, ledger)
-    site = _site(deployment, ledger, model, partitions, max(1, workers) * RANGES_PER_WORKER)
+    ranges = max(1, workers) * RANGES_PER_WORKER
+    site = _patiently(ledger, model, stop, lambda: _site(deployment, ledger, model, partitions, ranges))
+    if site is None:
+        return False
     meter = _Meter(ledger, model, site, show)
     meter.show("begun")
     if not site.built:
@@ -123,6 +132,8 @@ def rebuild(
             meter.show("following")
             if stop.is_set():
                 return False
+        if not _patiently(ledger, model, stop, lambda: _show(deployment, ledger, model)):
+            return False
         if _swap(ledger, model, site, clock, states):
             meter.show("swapped")
             return True
@@ -162,7 +173,7 @@ def _site(deployment: Deployment, ledger: Ledger, model: ReadModel, partitions: 
         if row is not None and row[1] == model.version:
             return Site(*row)
         if row is not None:  # another version of the program began it
-            _drop(connection, row[0], row[2])
+            _drop(connection, ledger, model.name, row[0], row[2])
         last = connection.execute(LOG["last_position"]).fetchone()
         assert last is not None
         made = make(connection, ledger, model, "building", position=last[0], partitions=partitions)
@@ -175,19 +186,26 @@ def drop_retired(deployment: Deployment, ledger: Ledger) -> None:
     """Drop generations that were swapped out and whose readers have had their time to leave."""
     with ledger.journal.database.connection(ledger.schema) as connection:
         found = connection.execute(Q["retired"], {"grace_s": GRACE_S}).fetchall()
-    for generation, schema in found:
+    for generation, schema, model in found:
         try:
             with deployment.database.migrating(ledger.schema) as connection:
                 connection.execute("SET LOCAL lock_timeout = '1s'")
-                _drop(connection, generation, schema)
+                _drop(connection, ledger, model, generation, schema)
         except psycopg.errors.LockNotAvailable:  # a very slow reader: next time
             log.info("an old read model is still read", ledger=ledger.region, generation=generation)
+        except psycopg.errors.DependentObjectsStillExist as error:
+            log.warning(
+                "an old read model is kept", ledger=ledger.region, generation=generation, error=str(error)
+            )
 
 
-def _drop(connection: Connection, generation: int, schema: str) -> None:
-    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+def _drop(connection: Connection, ledger: Ledger, model: str, generation: int, schema: str) -> None:
+    """Drop a generation, its views first: what hangs on its tables after that is nobody's but its own."""
     for query in ("forget_parts", "forget_ranges", "dropped"):
         connection.execute(Q[query], {"generation": generation})
+    if views.is_shown(connection, ledger.schema, model):
+        views.show(connection, ledger.schema, model)
+    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
 
 
 # -- folding whole streams ----------------------------------------------------------------------------------
@@ -334,6 +352,34 @@ def _seal(ledger: Ledger, site: Site) -> None:
         look_at(connection, site.schema, ledger.schema)
         connection.execute(Q["seal"], {**given, "digest": total(digests)})
         connection.execute(Q["built"], given)
+
+
+def _show(deployment: Deployment, ledger: Ledger, model: ReadModel) -> bool:
+    """Let the views know the generation that is about to be swapped in: until then they still read the live one."""
+    with deployment.database.migrating(ledger.schema) as connection:
+        views.show(connection, ledger.schema, model.name, wanted=model.for_billing)
+    return True
+
+
+def _patiently(ledger: Ledger, model: ReadModel, stop: threading.Event, do: Callable[[], T]) -> T | None:
+    """Do what replaces views, again and again while somebody reads them; None where `stop` is set meanwhile."""
+    said_at = -VIEWS_SAID_S
+    while True:
+        try:
+            return do()
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() - said_at >= VIEWS_SAID_S:
+                said_at = time.monotonic()
+                with ledger.journal.database.connection(ledger.schema) as connection:
+                    pids = views.readers(connection, ledger.schema)
+                log.warning(
+                    "the swap waits for readers of its views",
+                    ledger=ledger.region,
+                    model=model.name,
+                    pids=pids,
+                )
+            if stop.wait(VIEWS_AGAIN_S):
+                return None
 
 
 def _swap(

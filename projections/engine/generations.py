@@ -11,17 +11,21 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 import psycopg
+import structlog
 from psycopg import sql
 
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
 from domain.ledger.database import Connection, migrate
 from domain.ledger.deployment import Deployment
+from projections.engine import views
 from projections.engine.model import ReadModel
 from projections.engine.storing import Q, total
 
 T = TypeVar("T")
 FOLLOWED_EVENTS_MAX = 20_000  # a log of so many events is followed from its beginning in some seconds
+
+log = structlog.get_logger(__name__)
 
 
 class NotBuiltError(Exception):
@@ -69,13 +73,19 @@ def install(deployment: Deployment, ledger: Ledger, models: Sequence[ReadModel])
     """
     with deployment.database.migrating() as connection:
         migrate(connection, ledger.schema, "projections.sql", "migrations")
+        views.install(connection, ledger.schema)
         there = {model for model, *_ in connection.execute(Q["models"])}
         last = connection.execute(LOG["last_position"]).fetchone()
-        if last is not None and last[0] > FOLLOWED_EVENTS_MAX:
-            return
         for model in models:
-            if model.name not in there:
+            if model.name not in there and (last is None or last[0] <= FOLLOWED_EVENTS_MAX):
                 make(connection, ledger, model, "live")
+            try:
+                with connection.transaction():
+                    views.show(connection, ledger.schema, model.name, wanted=model.for_billing)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist) as error:
+                log.warning(
+                    "views left as they are", ledger=ledger.region, model=model.name, error=str(error)
+                )
 
 
 def outdated(ledger: Ledger, models: Sequence[ReadModel]) -> list[ReadModel]:
@@ -147,7 +157,7 @@ def reading(ledger: Ledger, name: str, ask: Callable[[Connection], T]) -> T:
     """
     for attempt in (1, 2):
         try:
-            with _snapshot(ledger, name) as connection:
+            with snapshot(ledger, name) as connection:
                 return ask(connection)
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
             if attempt == 2:  # the first time the generation may just have been dropped under a slow reader
@@ -156,7 +166,8 @@ def reading(ledger: Ledger, name: str, ask: Callable[[Connection], T]) -> T:
 
 
 @contextlib.contextmanager
-def _snapshot(ledger: Ledger, name: str) -> Iterator[Connection]:
+def snapshot(ledger: Ledger, name: str) -> Iterator[Connection]:
+    """Lend a connection that looks into a model's live tables, in one read-only snapshot; raises NotBuiltError."""
     with ledger.journal.database.transaction(ledger.schema) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         if connection.execute(Q["live"], {"model": name}).fetchone() is None:

@@ -59,6 +59,8 @@ class ReadModel(ABC):
     version: ClassVar[int]
     kinds: ClassVar[frozenset[StreamKind]]
     tables: ClassVar[tuple[Table, ...]]
+    for_billing: ClassVar[bool] = True
+    """Whether billing systems see its tables, as views (projections/engine/views.py)."""
 
     def begin(self, subject: str) -> Any:
         """Return the state before a stream's first event: the domain's own, unless the model keeps another."""

@@ -203,7 +203,7 @@ UPDATE read_model_generation SET state = 'live', live_at = clock_timestamp() WHE
 
 -- name: retired
 -- Generations whose readers have had their time to leave.
-SELECT generation, schema_name FROM read_model_generation
+SELECT generation, schema_name, model FROM read_model_generation
 WHERE state = 'retired' AND retired_at < clock_timestamp() - make_interval(secs => %(grace_s)s);
 
 -- name: dropped

@@ -1,0 +1,138 @@
+"""The change feed for billing systems: which accounts' status changed since they looked last.
+
+Read with the last cursor again and again, it brings every change at least once, whatever happens to the read model
+meanwhile: the cursor says positions of the log and moments of the calendar, not places in a table.
+"""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Any
+
+import anyio.to_thread
+import orjson
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from api.billing.common import Projection, answered, ledger_asked, projection_example
+from api.billing.reading import MODEL, on_today
+from api.billing.routes import AccountStatus
+from api.paging import CURSOR_MAX_CHARS, LIMIT_DEFAULT, Limit
+from api.problems import documented
+from api.reading import Waiting, built, reached
+from api.requests import JsonRoute, Region, Running
+from domain.events.fields import MalformedError, parse_instant
+from domain.ledger.recorder import POSITION_MAX
+from projections.billing_status import Cursor, changes
+
+router = APIRouter(prefix="/billing", tags=["billing"], route_class=JsonRoute)
+
+
+class Change(AccountStatus):
+    """An account as it reads today; `position` is that of the last event it rests on."""
+
+    position: int
+
+
+class Changes(BaseModel):
+    """Accounts that changed, by position. `next` is the cursor to read with next, always; `more` says at once."""
+
+    accounts: list[Change]
+    next: str
+    more: bool
+    projection: Projection
+
+
+@router.get(
+    "/changes",
+    summary="Accounts whose status changed since a cursor",
+    description="Without a cursor it begins with all accounts. Keep `next` once the accounts are stored, and read with"
+    " it: every change comes at least once, also one that no event makes, as a payment's value date. An account comes"
+    " as it reads now, so several changes may come as one. After a new version of the read model all accounts come"
+    " again. One ledger at a time.",
+    operation_id="billing_changes",
+    response_model=Changes,
+    responses={
+        200: {
+            "content": {
+                "application/json": {
+                    "example": {
+                        "accounts": [],
+                        "next": "WzIsMTAyLCIyMDE0LTEyLTA5VDAzOjAwOjAwKzAwOjAwIixudWxsXQ",
+                        "more": False,
+                        "projection": projection_example(MODEL),
+                    }
+                }
+            }
+        },
+        **documented(
+            "ledger.not_found",
+            "ledger.ambiguous",
+            "projection.behind",
+            "projection.failed",
+            "storage.not_ready",
+            "storage.unavailable",
+        ),
+    },
+)
+async def get_changes(
+    *,
+    runtime: Running,
+    wait: Waiting,
+    after: Annotated[
+        str | None,
+        Query(
+            max_length=CURSOR_MAX_CHARS,
+            pattern=r"^[A-Za-z0-9_-]+$",
+            description="the `next` of the answer before",
+        ),
+    ] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    region: Region = None,
+) -> Response:
+    """Return the next accounts that changed."""
+    ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
+    cursor = read_cursor(after, ledger.region) if after is not None else None
+    standing = await reached(ledger, MODEL, wait)
+    now = runtime.clock()
+    rows, following = await anyio.to_thread.run_sync(
+        lambda: built(lambda: changes(ledger, cursor, now, limit))
+    )
+    body = {
+        "accounts": [{**on_today(row, now), "position": row.position} for row in rows],
+        "next": written(following, ledger.region),
+        "more": following.at is not None,
+    }
+    return answered(body, ledger, standing, now)
+
+
+def written(cursor: Cursor, ledger: str) -> str:
+    """Return a cursor as text for callers, who need not know what is in it."""
+    text = orjson.dumps([ledger, *cursor])
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def read_cursor(text: str, ledger: str) -> Cursor:
+    """Return the cursor of a text; raises MalformedError where it is none of this ledger's feed."""
+    wrong = MalformedError("after", "should be the `next` of the answer before, of the same ledger")
+    try:
+        read = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError) as error:
+        raise wrong from error
+    if not isinstance(read, list) or len(read) != 1 + len(Cursor._fields) or read[0] != ledger:
+        raise wrong
+    version, position, moment, to_position, to_moment, at = read[1:]
+    numbers = (version, position, to_position, 0 if at is None else at)
+    if not all(type(n) is int and 0 <= n <= POSITION_MAX for n in numbers):
+        raise wrong
+    return Cursor(version, position, _moment(moment, wrong), to_position, _moment(to_moment, wrong), at)
+
+
+def _moment(text: Any, wrong: MalformedError) -> datetime:
+    if not isinstance(text, str):
+        raise wrong
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise wrong from error

@@ -1,0 +1,15 @@
+"""For management: what is complained of most, who was held to account, what is put right, and a party at a glance."""
+
+from fastapi import APIRouter
+
+from api.management.accountability import router as accountability
+from api.management.actions import router as actions
+from api.management.hot_spots import router as hot_spots
+from api.management.parties import router as parties
+
+router = APIRouter()
+# Side by side, each with the whole prefix: a route of a router in a router is logged without it.
+for part in (hot_spots, accountability, actions, parties):
+    router.include_router(part)
+
+__all__ = ["router"]

@@ -1,0 +1,113 @@
+"""What the registers share: which ledger, part and day is asked for, and how a page of a list is answered."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, NamedTuple
+
+import anyio.to_thread
+from fastapi import Depends, Query
+from starlette.responses import Response
+
+from api.billing.common import answered, city_of, ledger_asked, projection_example
+from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
+from api.problems import documented
+from api.reading import Wait, Waiting, built, reached
+from api.requests import Region, Running
+from api.runtime import Runtime
+from domain.calendar import day_of
+from domain.events.fields import TEXT_MAX_CHARS, Identifier
+from domain.ledger.application import Ledger
+from projections.paging import Column, Part
+
+Rows = list[dict[str, Any]]
+Word = Annotated[str | None, Query(min_length=1, max_length=TEXT_MAX_CHARS)]
+Id = Identifier | None
+
+
+class Reader(NamedTuple):
+    """Who asks, of which region, and how long they wait for the model."""
+
+    runtime: Runtime
+    wait: Wait
+    region: str | None
+
+
+async def _reader(runtime: Running, wait: Waiting, region: Region = None) -> Reader:
+    return Reader(runtime, wait, region)
+
+
+Reading = Annotated[Reader, Depends(_reader)]
+
+
+class Page(NamedTuple):
+    """From where a list is read, and how much of it."""
+
+    after: str | None
+    limit: int
+
+
+async def _page(after: After = None, limit: Limit = LIMIT_DEFAULT) -> Page:
+    return Page(after, limit)
+
+
+Paged = Annotated[Page, Depends(_page)]
+
+
+class Listing(NamedTuple):
+    """A list: its name in the answer, its model, the columns it may be sorted by, and its key."""
+
+    name: str
+    model: str
+    sorts: Sequence[Column]
+    key: Sequence[Column]
+
+    async def answer(
+        self,
+        reader: Reader,
+        page: Page,
+        sort: str,
+        given: Mapping[str, Any],
+        read: Callable[[Ledger, datetime, Mapping[str, Any], Part], Rows],
+    ) -> Response:
+        """Return a page of the list, with how far its model is."""
+        part = wanted(sort, page.after, page.limit, {c.name: c for c in self.sorts}, self.key)
+        ledger = await anyio.to_thread.run_sync(ledger_asked, reader.runtime, reader.region)
+        standing = await reached(ledger, self.model, reader.wait)
+        now = reader.runtime.clock()
+        asked = {"city": city_of(reader.region), **given}
+        rows = await anyio.to_thread.run_sync(lambda: built(lambda: read(ledger, now, asked, part.paged)))
+        shown, following = cut(rows, sort, part)
+        return answered({self.name: shown, "next": following}, ledger, standing, now)
+
+
+async def summed(
+    reader: Reader,
+    model: str,
+    given: Mapping[str, Any],
+    read: Callable[[Ledger, date, Mapping[str, Any]], Any],
+) -> Response:
+    """Return what all rows of a model together say on this day: `read` returns the answer's body."""
+    ledger = await anyio.to_thread.run_sync(ledger_asked, reader.runtime, reader.region)
+    standing = await reached(ledger, model, reader.wait)
+    now = reader.runtime.clock()
+    asked = {"city": city_of(reader.region), **given}
+    body = await anyio.to_thread.run_sync(lambda: built(lambda: read(ledger, today(ledger, now), asked)))
+    return answered(body, ledger, standing, now)
+
+
+def today(ledger: Ledger, now: datetime) -> date:
+    """Return the day it is in a ledger."""
+    return day_of(now, ledger.region)
+
+
+def described(model: str, example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of a register's answers."""
+    shown = {**example, "projection": projection_example(model)}
+    problems = documented(
+        "ledger.not_found",
+        "ledger.ambiguous",
+        "projection.behind",
+        "projection.failed",
+        "storage.unavailable",
+    )
+    return {200: {"content": {"application/json": {"example": shown}}}, **problems}
