@@ -159,6 +159,7 @@ class Accountability(ReadModel):
 
     name = "accountability"
     version = 1
+    for_billing = False  # about people and conduct: nothing a bill is made of
     kinds = frozenset({"case", "dealer", "party"})
     tables = (
         Table("penalty", Penalty),

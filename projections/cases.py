@@ -86,6 +86,7 @@ class Cases(FactsModel):
 
     name = "cases"
     version = 1
+    for_billing = False  # about people and conduct: nothing a bill is made of
     kinds = frozenset({"case"})
     tables = (Table("conduct_case", CaseRow), Table("promise", Promise))
 

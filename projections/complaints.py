@@ -108,6 +108,7 @@ class Complaints(ReadModel):
 
     name = "complaints"
     version = 1
+    for_billing = False  # about people and conduct: nothing a bill is made of
     kinds = frozenset({"case", "account"})
     tables = (
         Table("complaint", Complaint),

@@ -90,6 +90,7 @@ class Registrations(FactsModel):
 
     name = "registrations"
     version = 1
+    for_billing = False  # about people and conduct: nothing a bill is made of
     kinds = frozenset({"account", "party"})
     tables = (
         Table("registration", Registration),

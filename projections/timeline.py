@@ -58,6 +58,7 @@ class Timeline(ReadModel):
 
     name = "timeline"
     version = 1
+    for_billing = False  # about people and conduct: nothing a bill is made of
     kinds = frozenset({"party", "account", "case"})
     tables = (Table("timeline_tie", Tie),)
 

@@ -16,6 +16,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from structlog.testing import capture_logs
 
 import api.commands.extract
 from api.cli import main
@@ -471,5 +472,6 @@ def test_an_extract_that_breaks_off_is_not_taken_for_whole(client, monkeypatch):
         return really(opened)
 
     monkeypatch.setattr(extracts._Open, "read", breaks_off)
-    with pytest.raises(httpx.RemoteProtocolError):
+    with capture_logs() as logs, pytest.raises(httpx.RemoteProtocolError):
         client.http.get("/billing/extracts/billing_status")
+    support.wait_for(lambda: any(entry["event"] == "request failed" for entry in logs))

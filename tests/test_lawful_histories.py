@@ -110,7 +110,7 @@ LIVES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=PHASES)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=PHASES)
 @given(LIVES)
 def test_a_history_made_by_commands_and_closed_days_breaks_no_rule(life):
     """Given years of customers who pay or not, move, complain and cancel, then no rule is broken."""

@@ -538,7 +538,7 @@ def test_the_years_were_lawful(life):
 
 
 @pytest.mark.parametrize("rule_id", RULE_IDS)
-@law(max_examples=15)
+@law(max_examples=6)
 @given(life=st.sampled_from(LIVES), data=st.data())
 def test_one_planted_breach_is_found_and_nothing_else(rule_id, life, data):
     """On its subject, shown by its events, with its amount; every other finding is the same to the word."""
@@ -559,7 +559,7 @@ def test_one_planted_breach_is_found_and_nothing_else(rule_id, life, data):
 
 
 @pytest.mark.parametrize("rule_id", RULE_IDS)
-@law(max_examples=5)
+@law(max_examples=3)
 @given(life=st.sampled_from(LIVES), data=st.data())
 def test_what_should_have_happened_never_costs_the_customer_more(rule_id, life, data):
     """What was planted and charged is taken back, and what was paid beyond what was owed is given back."""
@@ -638,7 +638,7 @@ def logged(events):
 
 @pytest.mark.storage
 @pytest.mark.parametrize("arranged", [as_it_was, in_cuts, stream_by_stream, streams_mixed, out_of_order])
-@pytest.mark.parametrize("batch_lines", [500, 7])
+@pytest.mark.parametrize("batch_lines", [500, pytest.param(7, marks=pytest.mark.slow)])
 def test_however_a_history_is_cut_into_files_and_batches_the_findings_are_the_same(
     runtime, monkeypatch, wrongs, arranged, batch_lines
 ):

@@ -102,7 +102,13 @@ def test_a_models_tables_are_what_it_declares_and_say_what_they_mean(cases, mode
 # -- the laws -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("day", ["2012-06-30", "2014-12-09", "2017-03-11", None])
+@pytest.mark.parametrize(
+    "day",
+    [
+        "2014-12-09",
+        *(pytest.param(day, marks=pytest.mark.slow) for day in ("2012-06-30", "2017-03-11", None)),
+    ],
+)
 def test_on_every_case_incremental_rebuilt_and_replayed_are_one(cases, day):
     """Given every case, on any day, then what was folded by position, by stream, and plainly, is the same."""
     now = moment(day) if day else present()
@@ -182,7 +188,7 @@ WAYS = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
