@@ -166,7 +166,7 @@ def _counts_from(recorded: Recorded) -> datetime:
 
 def _last_moment(account: Account, today: date, last_from: datetime | None) -> datetime | None:
     """Return the latest moment from which an event, a payment by its value date or a plan change counts."""
-    days = [p.value_date for p in account.books.payments.values()]
+    days = [p.value_date for p in account.books.payments.values() if p.reversed_by is None]
     days += [on for p in account.packages.values() for on, _, _ in p.changes]
     begun = [start_of(on, account.region) for on in days if on <= today]
     return max([*begun, *([last_from] if last_from else [])], default=None)
