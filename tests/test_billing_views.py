@@ -1,6 +1,7 @@
 """The views of billing systems: every table with its comments, swaps nobody notices, and a role that sees no more."""
 
 import contextlib
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -430,9 +431,12 @@ def test_a_search_path_of_ones_own_changes_nothing(owing, biller):
 @pytest.fixture
 def powerless(database_url):
     """Return the conninfo of a user who may make schemas here, but no roles."""
-    name, password = "recount_test_powerless", "only-for-this-test"
+    name, password = f"recount_test_powerless_{os.getpid()}", "only-for-this-test"
     with owner(database_url) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'; GRANT recount_app TO {name}")
+        connection.execute(
+            f"GRANT {name} TO CURRENT_USER"
+        )  # only then, before PostgreSQL 16, may it be emptied
         database = sql.Identifier(connection.info.dbname)
         connection.execute(
             sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(name))

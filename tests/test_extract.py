@@ -40,14 +40,20 @@ EACH = pytest.mark.parametrize("form", ["csv", "parquet"])
 
 
 @pytest.fixture(scope="module")
-def harbin(server):
-    """Return a deployment with the Harbin case, all its read models up to it, that is only looked at."""
+def harbin_url(server):
+    """Return the conninfo of the database in which the Harbin case stands."""
     with fresh_database(server, "extract") as url:
-        opened = opened_deployment(url)
-        import_file(opened, HARBIN)
-        catch_up(opened, READ_MODELS, present)
-        yield opened
-        opened.close()
+        yield url
+
+
+@pytest.fixture(scope="module")
+def harbin(harbin_url):
+    """Return a deployment with the Harbin case, all its read models up to it, that is only looked at."""
+    opened = opened_deployment(harbin_url)
+    import_file(opened, HARBIN)
+    catch_up(opened, READ_MODELS, present)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -295,10 +301,9 @@ def test_a_million_rows_take_no_more_memory_than_some(deployment, database_url):
 
 
 @pytest.fixture
-def recount(harbin, capsys, monkeypatch):
+def recount(harbin, harbin_url, capsys, monkeypatch):
     """Run `recount` on the Harbin case; returns (exit code, standard output, standard error)."""
-    with harbin.database.connection("recount") as connection:
-        monkeypatch.setenv("DATABASE_URL", connection.info.dsn)
+    monkeypatch.setenv("DATABASE_URL", harbin_url)
     monkeypatch.setenv("RECOUNT_MASTER_KEY", base64.b64encode(MASTER).decode())
 
     def run(*arguments):

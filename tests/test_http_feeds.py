@@ -218,16 +218,19 @@ def test_open_streams_and_waiting_readers_end_when_the_server_stops(runtime, mon
     with serving(runtime) as client:
         client.register()
         ended = []
+        begun = threading.Event()
 
         def follow(path: str) -> None:
             with httpx.stream("GET", client.base_url + path, timeout=30) as response:
+                begun.set()
                 ended.append(response.read())
 
         paths = (f"{FEED}/stream", f"{FEED}?after=1&wait_s=30")
         threads = [threading.Thread(target=follow, args=(p,)) for p in paths]
         for thread in threads:
             thread.start()
-        time.sleep(0.3)
+        assert begun.wait(20)  # the stream is open; the other one, asked at the same moment, soon waits
+        time.sleep(1.0)
         began = time.perf_counter()
     assert time.perf_counter() - began < 3
     for thread in threads:
