@@ -11,7 +11,7 @@ from domain.events.case import RemedyGranted
 from domain.ledger.application import Ledger
 from domain.ledger.database import Connection
 from domain.ledger.surroundings import first_changed, inquiry
-from domain.ledger.writer import Answer, ReceiptKey, Writer, request_digest
+from domain.ledger.writer import Answer, ReceiptKey, request_digest
 from domain.refusals import Refused
 from domain.remedies import Acceptance, check_unchanged, remedies
 from domain.replay import in_order
@@ -27,7 +27,7 @@ def accept(runtime: Runtime, subject: str, acceptance: Acceptance, region: str |
     Raises Refused, and then nothing was written; SubjectError, TooWideError, MalformedError and BusyError.
     """
     ledger = runtime.deployment.locate(subject, region)
-    writer = Writer(ledger, runtime.clock)
+    writer = runtime.writer(ledger.region)
     receipt = _receipt(subject, acceptance)
     first = writer.first_answer(receipt)
     if first is not None:

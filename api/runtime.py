@@ -8,6 +8,7 @@ from typing import Any
 
 from api.settings import Settings
 from domain.calendar import zone_of
+from domain.events.envelope import ledger_of
 from domain.ledger.database import Database
 from domain.ledger.deployment import Deployment
 from domain.ledger.embedded import EmbeddedPostgres
@@ -50,10 +51,16 @@ class Runtime:
     deployment: Deployment
     clock: Callable[[], datetime] = present
     followers: list[Follower] = field(default_factory=list)
+    _writers: dict[str, Writer] = field(default_factory=dict)
 
     def writer(self, region: str) -> Writer:
-        """Return the writer of a region's ledger, which is made where it is the region's first."""
-        return Writer(self.deployment.ledger_for(region), self.clock)
+        """Return the one writer of a region's ledger, which is made where it is the region's first."""
+        ledger = self.deployment.ledger_for(region)
+        return self._writers.setdefault(ledger.region, Writer(ledger, self.clock))
+
+    def known_writer(self, region: str) -> Writer | None:
+        """Return the writer of a region's ledger where it is known already, without asking the database."""
+        return self._writers.get(ledger_of(region))
 
     def follower(self) -> Follower:
         """Return what keeps the read models up to date."""

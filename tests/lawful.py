@@ -79,27 +79,28 @@ class Operator:
     def ask(self, subject, command, by="staff/S1", channel="store", at=None, **more):
         """Ask a command now; return whether it was accepted."""
         moment = at or self.now
-        asked = Asked(subject, command, by, channel, self.region, moment, now=max(moment, self.now), **more)
+        now = max(moment, self.now)
+        asked = Asked(subject, command, by, channel, self.region, moment, **more)
         states = {}
         while missing := needs(asked, states) - states.keys():
             states |= {s: self.state(s) for s in missing}
         try:
-            drafts = decide(asked, states)
+            drafts = decide(asked, states, now)
         except Refused as refused:
             self.refused.append((type(command).__name__, refused))
             return False
         finally:
             self._tick(moment)
         for draft in drafts:
-            self._append(draft.subject, draft.data, asked)
+            self._append(draft.subject, draft.data, asked, now)
         return True
 
-    def _append(self, subject, data, asked):
+    def _append(self, subject, data, asked, now):
         self.position += 1
         history = self.histories.setdefault(subject, [])
         event = Event(
             id=f"e{next(self._numbers)}", source="urn:recount:lawful", subject=subject, time=asked.time,
-            recordedtime=max(asked.time, asked.now), actor=asked.actor, channel=asked.channel,
+            recordedtime=now, actor=asked.actor, channel=asked.channel,
             region=asked.region, data=data,
         )  # fmt: skip
         history.append(Recorded(event, len(history) + 1, self.position))

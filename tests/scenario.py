@@ -110,7 +110,6 @@ class Scenario:
             channel=channel,
             region=REGION,
             time=moment(at),
-            now=moment(now or at),
             **more,
         )
         states: dict[str, State] = {}
@@ -120,7 +119,7 @@ class Scenario:
                 for s in missing
             }
         try:
-            return Answer(asked, tuple(decide(asked, states)), None)
+            return Answer(asked, tuple(decide(asked, states, moment(now or at))), None)
         except Refused as refused:
             return Answer(asked, (), refused)
 

@@ -81,7 +81,6 @@ def ask(event: Event) -> Asked:
         region=event.region,
         time=event.time,
         evidenceref=event.evidenceref,
-        now=event.recordedtime,
     )
 
 
@@ -97,7 +96,7 @@ def answer(event: Event, histories: dict[str, list[Recorded]]) -> str | None:
             past = histories.get(subject)
             states[subject] = state_of(subject, in_order(past)) if past else begin(subject)
     try:
-        drafts = decide(asked, states)
+        drafts = decide(asked, states, event.recordedtime)
     except Refused as refused:
         return refused.code.value
     assert [type(draft.data) for draft in drafts] == [type(event.data)]

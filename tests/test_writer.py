@@ -11,6 +11,7 @@ from domain.commands import account as cmd
 from domain.commands import dealer as dealer_cmd
 from domain.commands import party as party_cmd
 from domain.events.fields import MalformedError
+from domain.ledger.batch import Batch
 from domain.ledger.recorder import heads
 from domain.ledger.writer import KeyReusedError, VersionConflictError, Writer, request_digest
 from domain.refusals import Code, refuse
@@ -136,24 +137,24 @@ def test_of_many_that_expect_one_version_one_is_first(writer, deployment):
 
 
 def meanwhile(writer, monkeypatch, *commands):
-    """Let other commands be committed between a decision and its commit, one after each loading.
+    """Let other commands be committed between a decision and its commit, one after each time it is decided.
 
-    Returns what was loaded, and whether under the ledger's lock, where nothing can overtake any more.
+    Returns, for each time, whether it was under the ledger's lock, where nothing can overtake any more.
     """
-    load, waiting, loads = writer.ledger.load, list(commands), []
+    add, waiting, times = Batch.add, list(commands), []
 
-    def load_and_be_overtaken(request, connection=None, onto=None):
-        loaded = load(request, connection, onto)
-        if request.correlationid == "overtaken":
-            alone = connection is not None
-            loads.append(alone)
+    def add_and_be_overtaken(batch, work):
+        answer = add(batch, work)
+        if any(request.correlationid == "overtaken" for request in work.commands):
+            alone = batch.locked
+            times.append(alone)
             if waiting and not alone:
                 command, subject = waiting.pop(0)
                 do(Writer(writer.ledger, present), command, subject, at="2014-12-02")
-        return loaded
+        return answer
 
-    monkeypatch.setattr(writer.ledger, "load", load_and_be_overtaken)
-    return loads
+    monkeypatch.setattr(Batch, "add", add_and_be_overtaken)
+    return times
 
 
 def overtaken(command, subject="account/A1", at="2014-12-03"):
@@ -171,20 +172,26 @@ MISUSE = party_cmd.ConfirmIdentityMisuse(registration_ids=("R1",))
 ACTIVATE = cmd.ActivateNumber(number="13900000001", number_id="N1", registration_id="R1")
 
 
-def test_a_number_is_not_activated_on_a_verification_that_was_just_shaken(writer, deployment, monkeypatch):
-    """Given misuse confirmed between decision and commit, when the number would go live, then it is refused."""
+def elsewhere(writer, command, subject):
+    """Let another process execute a command: it has a writer, and so states, of its own."""
+    do(Writer(writer.ledger, present), command, subject, at="2014-12-02")
+
+
+def test_a_number_is_not_activated_on_a_verification_that_was_just_shaken(writer, deployment):
+    """Given a verification seen here, when misuse is confirmed elsewhere, then its number can't go live."""
     do(writer, VERIFY, "party/P1")
-    meanwhile(writer, monkeypatch, (MISUSE, "party/P1"))
-    answer = writer.execute(overtaken(ACTIVATE, at=soon()), receipt("k"))
+    elsewhere(writer, MISUSE, "party/P1")
+    answer = writer.execute(asked(ACTIVATE, at=soon()), receipt("k"))
     assert answer.body["refusal"]["code"] == "registration.misused"
     assert [kind for kind, _ in events(deployment)] == ["IdentityVerified", "IdentityMisuseConfirmed"]
 
 
-def test_a_number_is_activated_on_a_verification_that_just_came(writer, deployment, monkeypatch):
-    """Given a verification between decision and commit, when the number was refused, then it is decided again."""
-    meanwhile(writer, monkeypatch, (VERIFY, "party/P1"))
-    answer = writer.execute(overtaken(ACTIVATE, at=soon()), receipt("k"))
-    assert not answer.refused
+def test_a_number_is_activated_on_a_verification_that_just_came(writer, deployment):
+    """Given a number refused for want of a verification, when one comes elsewhere, then it is activated."""
+    refused = writer.execute(asked(ACTIVATE, at=soon()), receipt("before"))
+    assert refused.body["refusal"]["code"] == "registration.not_verified"
+    elsewhere(writer, VERIFY, "party/P1")
+    assert not writer.execute(asked(ACTIVATE, at=soon()), receipt("k")).refused
     assert [kind for kind, _ in events(deployment)] == ["IdentityVerified", "NumberActivated"]
 
 
@@ -220,12 +227,12 @@ def test_nobody_is_listed_for_a_debt_that_was_just_paid(writer, deployment, monk
 
 
 def test_a_decision_overtaken_again_and_again_takes_its_turn(writer, deployment, monkeypatch):
-    """Given a stream that changes under each decision, then the third is made where nobody can come between."""
-    loads = meanwhile(writer, monkeypatch, *[(pay(f"P{n}"), "account/A1") for n in range(9)])
+    """Given a stream that changes under a decision, then the second is made where nobody can come between."""
+    times = meanwhile(writer, monkeypatch, *[(pay(f"P{n}"), "account/A1") for n in range(9)])
     answer = writer.execute(overtaken(pay("MINE")), receipt("k"))
-    assert loads == [False, False, True]
-    assert answer.body["version"] == 4
-    assert len(events(deployment)) == 3
+    assert times == [False, True]
+    assert answer.body["version"] == 3
+    assert len(events(deployment)) == 2
 
 
 def test_many_threads_on_one_stream_lose_nothing(writer, deployment):
@@ -350,11 +357,11 @@ def test_an_event_that_happened_earlier_is_folded_in_its_place(writer, deploymen
     assert not writer.execute_all([block, sale], receipt("k")).refused
 
 
-def test_what_several_commands_rest_on_is_looked_at_again(writer, deployment, monkeypatch):
-    """Given misuse confirmed between deciding a payment with an activation and committing, then neither stands."""
+def test_what_several_commands_rest_on_is_looked_at_again(writer, deployment):
+    """Given a verification seen here and shaken elsewhere, when paid and activated at once, then neither stands."""
     do(writer, VERIFY, "party/P1")
-    meanwhile(writer, monkeypatch, (MISUSE, "party/P1"))
-    answer = writer.execute_all([overtaken(pay()), overtaken(ACTIVATE, at=soon())], receipt("k"))
+    elsewhere(writer, MISUSE, "party/P1")
+    answer = writer.execute_all([asked(pay()), asked(ACTIVATE, at=soon())], receipt("k"))
     assert answer.body["refusal"]["code"] == "registration.misused"
     assert [kind for kind, _ in events(deployment)] == ["IdentityVerified", "IdentityMisuseConfirmed"]
 

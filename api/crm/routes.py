@@ -141,7 +141,7 @@ def _add_state(made: APIRouter, kind: StreamKind, plural: str) -> None:
 def _add_command(made: APIRouter, command: type[Command]) -> None:
     plural = PLURALS[command.STREAM]
 
-    def ask(
+    async def ask(
         *,
         request: Request,
         runtime: Running,
@@ -154,7 +154,7 @@ def _add_command(made: APIRouter, command: type[Command]) -> None:
         if_match: IfMatch = None,
     ) -> Response:
         asked = Write(command, identifier, body, request.url.path, raw, key, if_match)
-        return write(runtime, metrics, trace, asked)
+        return await write(runtime, metrics, trace, asked)
 
     examples: Any = {command.__name__: {"summary": command.__doc__, "value": envelope_of(command)}}
     ask.__annotations__["body"] = Annotated[body_of(command), Body(openapi_examples=examples)]

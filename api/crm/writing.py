@@ -6,10 +6,12 @@ ledger that does not know the subject) changed nothing and may be asked again.
 """
 
 import uuid
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.crm.bodies import Envelope
@@ -68,13 +70,13 @@ class Write:
         return None if given is None or given == ANY_VERSION else int(given.strip('"'))
 
 
-def write(runtime: Runtime, metrics: Metrics, trace: Trace, given: Write) -> Response:
+async def write(runtime: Runtime, metrics: Metrics, trace: Trace, given: Write) -> Response:
     """Execute a command and return the answer; raises ProblemError, MalformedError, SubjectError."""
     name = given.command.__name__
     trace.fields["command"] = name
     structlog.contextvars.bind_contextvars(command=name)
     try:
-        found = _execute(runtime, given)
+        found = await _execute(runtime, given)
     except KeyReusedError:
         raise ProblemError(
             "idempotency.key_reused", "a new request needs a new key: this one has its answer already"
@@ -95,8 +97,8 @@ def write(runtime: Runtime, metrics: Metrics, trace: Trace, given: Write) -> Res
     return _answer(given, found)
 
 
-def _execute(runtime: Runtime, given: Write) -> Answer:
-    region = _region(runtime.deployment, given)
+async def _execute(runtime: Runtime, given: Write) -> Answer:
+    region = await _region(runtime.deployment, given)
     envelope: Any = given.body
     asked = Asked(
         subject=given.subject,
@@ -112,40 +114,39 @@ def _execute(runtime: Runtime, given: Write) -> Answer:
         expected_version=given.expected_version,
     )
     if runtime.deployment.ledger(ledger_of(region)) is None:
-        refused = _refused_as_first(asked, runtime)
+        refused = await run_in_threadpool(_refused_as_first, asked, runtime)
         if refused is not None:
             return refused
     try:
-        writer = runtime.writer(region)
+        writer = runtime.known_writer(region)
+        if writer is None:
+            writer = await run_in_threadpool(runtime.writer, region)
     except SubjectError as error:
         raise ProblemError("ledger.limit_reached", str(error)) from None
-    if (
-        given.command.OPENS
-        and given.if_match == ANY_VERSION
-        and not writer.ledger.journal.exists(given.subject)
-    ):
-        raise ProblemError(
-            "version.mismatch", "there is no version yet: leave If-Match out to open the stream"
-        )
-    found = writer.execute(asked, given.receipt)
+    if given.command.OPENS and given.if_match == ANY_VERSION:
+        exists = await run_in_threadpool(writer.ledger.journal.exists, given.subject)
+        if not exists:
+            raise ProblemError(
+                "version.mismatch", "there is no version yet: leave If-Match out to open the stream"
+            )
+    found = await writer.ask(asked, given.receipt)
     runtime.wake()
     return found
 
 
 def _refused_as_first(asked: Asked, runtime: Runtime) -> Answer | None:
     """Return the refusal of a command that can't be the first of its region: no ledger is made for it."""
-    asked = replace(asked, now=runtime.clock())
     states = {asked.subject: begin(asked.subject)}
     while wanted := needs(asked, states) - states.keys():
         states |= {subject: begin(subject) for subject in wanted}
     try:
-        decide(asked, states)
+        decide(asked, states, runtime.clock())
     except Refused as refused:
         return Answer(refusal_body(uuid.uuid4().hex, refused, 0))
     return None
 
 
-def _region(deployment: Deployment, given: Write) -> str:
+async def _region(deployment: Deployment, given: Write) -> str:
     """Return the region the command is asked in: the one it names, else the one its stream was opened in.
 
     Raises SubjectError where the stream stands nowhere or in several ledgers, KeyReusedError where the key was
@@ -153,19 +154,32 @@ def _region(deployment: Deployment, given: Write) -> str:
     """
     region = given.body.region
     if region is None:
-        ledger = deployment.locate(given.subject)
-        first = ledger.journal.select_events(given.subject, limit=1)[0]
-        return ledger.read(first).event.region
+        return await run_in_threadpool(_home, deployment, given.subject)
     name = ledger_of(region)
-    if not given.command.OPENS and deployment.ledger(name) is None:
+    if not given.command.OPENS and name not in deployment.known and deployment.ledger(name) is None:
         raise SubjectError(f"{given.subject} does not stand in the ledger {name}")
-    if any(_has_receipt(known, given.key) for known in deployment.ledgers if known.region != name):
-        raise KeyReusedError(given.key)
+    others = [ledger for ledger in deployment.known.values() if ledger.region != name]
+    if others:
+        used = await run_in_threadpool(_used_elsewhere, others, given.key)
+        if used:
+            raise KeyReusedError(given.key)
     return region
 
 
+def _home(deployment: Deployment, subject: str) -> str:
+    """Return the region a stream was opened in."""
+    ledger = deployment.locate(subject)
+    first = ledger.journal.select_events(subject, limit=1)[0]
+    return ledger.read(first).event.region
+
+
+def _used_elsewhere(ledgers: Iterable[Ledger], key: str) -> bool:
+    """Whether a key has a receipt in one of some ledgers. Each ledger keeps its own: no query crosses two."""
+    return any(_has_receipt(ledger, key) for ledger in ledgers)
+
+
 def _has_receipt(ledger: Ledger, key: str) -> bool:
-    """Whether a ledger has a receipt under the key. Each ledger keeps its own: no query crosses two."""
+    """Whether a ledger has a receipt under the key."""
     with ledger.journal.database.connection(ledger.schema) as connection:
         return connection.execute(Q["find_receipt"], {"scope": SCOPE, "key": key}).fetchone() is not None
 

@@ -162,13 +162,12 @@ class Sender:
             channel=CHANNEL,
             region=self._ledger.region,
             time=now,
-            now=now,
         )
         loaded = self._ledger.load(asked, connection)
         account = loaded.states[asked.subject]
         assert isinstance(account, Account)
         asked = replace(asked, region=account.region or self._ledger.region)
-        decide(asked, loaded.states)
+        decide(asked, loaded.states, now)
         holder = Hearing(asked, loaded.states).person(account.party_id)[-1]
         check_party(holder)
         day = day_of(now, asked.region)

@@ -32,6 +32,10 @@ class Command:
     OPENS: ClassVar[bool]
     """Whether it may be the first thing that happens in its stream."""
     EMITS: ClassVar[tuple[type[Payload], ...]]
+    PERSONAL: ClassVar[bool]
+    """Whether it may bring personal data, which is sealed with its owner's key."""
+    ENDOGENOUS: ClassVar[bool]
+    """Whether it is an act of the operator's own, which can't be dated back."""
 
 
 COMMANDS: dict[str, type[Command]] = {}
@@ -50,6 +54,8 @@ def command(
     def register(cls: type[K]) -> type[K]:
         made: Any = checked_dataclass(frozen=True, slots=True, kw_only=True, config=CHECKED)(cls)
         made.STREAM, made.ROUTE, made.OPENS, made.EMITS = stream, route, opens, emits
+        made.PERSONAL = any(kind.PERSONAL for kind in emits)
+        made.ENDOGENOUS = any(kind.ENDOGENOUS for kind in emits)
         name = made.__name__
         if name in COMMANDS:
             raise TypeError(f"two commands are named {name}")
@@ -63,9 +69,9 @@ def command(
 class Asked:
     """A command, who asks, and when and where it happened.
 
-    `time` is when it happened, `now` when it is decided: the ledger fills it, so that no rule reads a clock.
-    `expected_version` is the version of the addressed stream that the asker has seen (If-Match); the ledger
-    checks it, not the decision. Raises MalformedError where the subject is not of the command's stream.
+    `time` is when it happened. `expected_version` is the version of the addressed stream that the asker has seen
+    (If-Match); the ledger checks it, not the decision. Raises MalformedError where the subject is not of the
+    command's stream.
     """
 
     subject: str
@@ -79,7 +85,6 @@ class Asked:
     correlationid: str | None = None
     causationid: str | None = None
     expected_version: int | None = None
-    now: datetime | None = None
 
     def __post_init__(self) -> None:
         if kind_of(self.subject) != self.command.STREAM:

@@ -5,6 +5,8 @@ new; `decide` then answers with the events to append, or raises Refused. How the
 in `hearing`; the rules themselves stand in one module per stream.
 """
 
+from datetime import datetime
+
 from domain.account import Account
 from domain.commands.asking import Asked, Draft
 from domain.decisions import account, case, dealer, dunning, money, packages, party, rulebook, service
@@ -58,12 +60,13 @@ def needs(asked: Asked, states: States) -> set[str]:
     return found
 
 
-def decide(asked: Asked, states: States) -> tuple[Draft, ...]:
+def decide(asked: Asked, states: States, now: datetime | None = None) -> tuple[Draft, ...]:
     """Return the events that the command leads to; raises Refused, with a stable code, where it may not.
 
-    Raises KeyError where a state is missing that `needs` names.
+    `now` is when it is decided: with it, what the operator does can't be dated back. Raises KeyError where a state
+    is missing that `needs` names.
     """
-    hearing = Hearing(asked, states)
+    hearing = Hearing(asked, states, now)
     ruling = RULINGS[type(asked.command)]
     check_existence(hearing, ruling)
     check_unused(hearing, ruling)

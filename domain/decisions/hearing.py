@@ -44,6 +44,7 @@ _NAMES = {
     "case_id": "case",
 }
 """Fields of commands that name another stream, and its kind."""
+_NAMING: dict[type[Command], tuple[tuple[str, str], ...]] = {}
 
 _NOT_FOUND = {
     "account": Code.ACCOUNT_NOT_FOUND,
@@ -56,10 +57,11 @@ _EXISTS = {"account": Code.ACCOUNT_EXISTS, "party": Code.PARTY_EXISTS, "dealer":
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """What is asked, and the states known so far."""
+    """What is asked, the states known so far, and when it is decided, where that is known yet."""
 
     asked: Asked
     states: States
+    now: datetime | None = None
 
     @property
     def day(self) -> date:
@@ -193,10 +195,21 @@ def check_after(hearing: Hearing, cause: datetime | None, noun: str, cause_id: s
 def named(command: Command) -> list[str]:
     """Return the subjects that a command's fields name."""
     found: list[str] = []
-    for name, kind in _NAMES.items():
-        value = getattr(command, name, None)
-        ids = value if isinstance(value, tuple) else () if value is None else (value,)
-        found.extend(f"{kind}/{i}" for i in ids)
+    for name, kind in _naming(type(command)):
+        value = getattr(command, name)
+        if isinstance(value, tuple):
+            found.extend(f"{kind}/{i}" for i in value)
+        elif value is not None:
+            found.append(f"{kind}/{value}")
+    return found
+
+
+def _naming(kind: type[Command]) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a kind of command that name another stream, and that stream's kind."""
+    found = _NAMING.get(kind)
+    if found is None:
+        found = tuple((name, named_kind) for name, named_kind in _NAMES.items() if hasattr(kind, name))
+        _NAMING[kind] = found
     return found
 
 
@@ -211,7 +224,7 @@ def acting_dealers(asked: Asked) -> list[str]:
 
 def owner(asked: Asked, state: State | None) -> str | None:
     """Return the party whose key seals the personal data the command brings into an existing stream."""
-    if not any(kind.PERSONAL for kind in asked.command.EMITS):
+    if not asked.command.PERSONAL:
         return None
     if isinstance(state, Account | Case) and state.party_id:
         return f"party/{state.party_id}"
@@ -327,19 +340,18 @@ def _names_dealer(asked: Asked) -> bool:
 
 def check_time(hearing: Hearing) -> None:
     """Refuse an act of the operator's own that is dated back; what comes from outside may be reported late."""
-    if any(kind.ENDOGENOUS for kind in hearing.asked.command.EMITS):
+    if hearing.asked.command.ENDOGENOUS:
         check_not_backdated(hearing)
 
 
 def check_not_backdated(hearing: Hearing) -> None:
     """Refuse what is said to have happened longer ago than a command may wait to be decided."""
-    asked = hearing.asked
-    if asked.now is None:
+    if hearing.now is None:
         return
-    earliest = asked.now - BACKDATING
-    if asked.time < earliest:
+    earliest = hearing.now - BACKDATING
+    if hearing.asked.time < earliest:
         refuse(
             Code.TIME_BACKDATED,
-            f"It is decided at {asked.now.isoformat()}: `time` should not be before {earliest.isoformat()}.",
+            f"It is decided at {hearing.now.isoformat()}: `time` should not be before {earliest.isoformat()}.",
             earliest=earliest.isoformat(),
         )

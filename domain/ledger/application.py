@@ -6,7 +6,7 @@ serves the domain's tests. The service writes through `writer.py`; `execute` her
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -77,17 +77,6 @@ class Loaded:
         self.versions[subject] = len(history)
         self.ownership.learn_history(history)
 
-    def evolve(self, event: Event) -> None:
-        """Evolve a stream's state by an event that is not in the log yet: the newest recorded of its stream.
-
-        The versions stay those of the log. An event that happened before others is folded in its place.
-        """
-        history = self.histories[event.subject]
-        latest = max((r.event.recordedtime for r in history), default=event.recordedtime)
-        newest = replace(event, recordedtime=max(event.recordedtime, latest))
-        history.append(Recorded(newest, len(history) + 1, POSITION_MAX))
-        self.states[event.subject] = state_of(event.subject, in_order(history))
-
 
 class Ledger(Application[str]):
     """One region's ledger."""
@@ -151,17 +140,13 @@ class Ledger(Application[str]):
         assert isinstance(recorded, Recorded)
         return recorded
 
-    def load(self, asked: Asked, connection: Connection | None = None, onto: Loaded | None = None) -> Loaded:
-        """Load what a command's decision needs, and only that; on a transaction's own connection if given.
-
-        `onto` is what earlier commands have loaded and evolved: only what is missing there is read.
-        """
-        loaded = onto or Loaded()
-        wanted = {asked.subject} - loaded.states.keys()
+    def load(self, asked: Asked, connection: Connection | None = None) -> Loaded:
+        """Load what a command's decision needs, and only that; on a transaction's own connection if given."""
+        loaded = Loaded()
+        wanted = {asked.subject}
         for _ in range(NEEDS_ROUNDS_MAX):
-            if wanted:
-                for subject, history in self._read_streams(wanted, connection).items():
-                    loaded.add(subject, history)
+            for subject, history in self._read_streams(wanted, connection).items():
+                loaded.add(subject, history)
             wanted = needs(asked, loaded.states) - loaded.states.keys()
             if not wanted:
                 return loaded

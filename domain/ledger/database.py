@@ -6,7 +6,7 @@ Knows nothing of events: only how to reach a schema as the application's role or
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 import structlog
@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from domain.ledger.arrays import Column, ColumnDumper
 from domain.ledger.queries import scripts
 
 APP_ROLE = "recount_app"
@@ -38,7 +39,9 @@ class Database:
 
     def __init__(self, conninfo: Callable[[], str], owner_conninfo: Callable[[], str] | None = None) -> None:
         self._owner_conninfo = owner_conninfo or conninfo
+        self._conninfo = conninfo
         self._paths: WeakKeyDictionary[Connection, str] = WeakKeyDictionary()
+        self._kept: WeakSet[Connection] = WeakSet()
         self._prepare_roles()
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             conninfo=conninfo,
@@ -55,6 +58,8 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
+        for connection in list(self._kept):
+            connection.close()
 
     @contextlib.contextmanager
     def connection(self, schema: str) -> Iterator[Connection]:
@@ -67,6 +72,17 @@ class Database:
                 yield connection
         except PoolTimeout as error:
             raise StorageError(f"no connection to PostgreSQL within {POOL_WAIT_S:.0f} s") from error
+
+    def keep(self, schema: str) -> Connection:
+        """Return a connection as `connection` lends it, to be kept: closed by the caller, or with this."""
+        try:
+            made = psycopg.connect(self._conninfo(), autocommit=True, row_factory=tuple_row)
+        except psycopg.OperationalError as error:
+            raise StorageError(f"PostgreSQL can't be reached: {str(error).strip()}") from error
+        self._configure(made)
+        made.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
+        self._kept.add(made)
+        return made
 
     @contextlib.contextmanager
     def transaction(self, schema: str) -> Iterator[Connection]:
@@ -94,6 +110,7 @@ class Database:
             yield connection
 
     def _configure(self, connection: Connection) -> None:
+        connection.adapters.register_dumper(Column, ColumnDumper)
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
 
     def _prepare_roles(self) -> None:

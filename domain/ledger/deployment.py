@@ -5,7 +5,7 @@ Says which ledger a subject stands in. No query and no transaction here crosses 
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
@@ -66,6 +66,11 @@ class Deployment:
                 if name not in self._ledgers:
                     self._ledgers[name] = Ledger(name, self._vault(), self.database, schema)
         return [self._ledgers[name] for name, _ in rows]
+
+    @property
+    def known(self) -> Mapping[str, Ledger]:
+        """The ledgers this process has seen so far, by name: without asking the database."""
+        return self._ledgers
 
     def ledger(self, name: str) -> Ledger | None:
         """Return a ledger by name, or None where there is none."""

@@ -218,12 +218,19 @@ class LedgerRecorder(ApplicationRecorder):
         self, subjects: Iterable[str], position: int = POSITION_MAX, connection: Connection | None = None
     ) -> dict[str, list[LedgerEvent]]:
         """Return several streams as they stood at a position; on a transaction's own connection if given."""
-        found: dict[str, list[LedgerEvent]] = {subject: [] for subject in subjects}
+        read = self.rows_of(subjects, position, connection)
+        return {subject: [stored(row) for row in rows] for subject, rows in read.items()}
+
+    def rows_of(
+        self, subjects: Iterable[str], position: int = POSITION_MAX, connection: Connection | None = None
+    ) -> dict[str, list[Sequence[Any]]]:
+        """Return the rows of several streams, in version order, as they stood at a position."""
+        found: dict[str, list[Sequence[Any]]] = {subject: [] for subject in subjects}
         with (
             contextlib.nullcontext(connection) if connection else self.database.connection(self.schema)
         ) as reading:
             for row in reading.execute(Q["streams"], {"subjects": list(found), "position": position}):
-                found[row[0]].append(stored(row))
+                found[row[0]].append(row)
         return found
 
     def linked_to(self, subject: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -39,6 +39,10 @@ class Ownership:
         for recorded in history:
             self.learn_from(recorded.event)
 
+    def forget(self, subject: str) -> None:
+        """Forget whose a stream was."""
+        self._since.pop(subject, None)
+
     def owner_of(self, event: Event) -> str:
         """Return whose the event's stream was when it happened; a stream of nobody's owns itself."""
         entries = self._since.get(event.subject)
@@ -71,6 +75,34 @@ def as_arrived(raw: Mapping[str, Any]) -> bytes:
     """
     plain = {k: v for k, v in raw.items() if k != "datacontenttype"}
     return orjson.dumps(normal(plain), option=orjson.OPT_SORT_KEYS)
+
+
+class Sealed(NamedTuple):
+    """An event as it may be stored: its personal data as ciphertext, its canonical bytes, its fingerprint."""
+
+    event: Event
+    state: bytes
+    fingerprint: bytes
+
+
+def sealed(vault: Vault, store: KeyStore | None, ownership: Ownership, event: Event) -> Sealed | None:
+    """Return one event sealed under the key of whose it was; None where that key was destroyed.
+
+    `store` may be None where the event carries no personal data in clear.
+    """
+    ownership.learn_from(event)
+    state = canonical(event)
+    fingerprint = vault.secrets.fingerprint(state)
+    if not (event.data.PERSONAL and has_clear_data(event)):
+        return Sealed(event, state, fingerprint)
+    if store is None:
+        raise ValueError(f"{event.type} carries personal data: it is sealed with a key, which a store has")
+    owner = ownership.owner_of(event)
+    keys = vault.keys_for((owner,), store)
+    if owner not in keys:
+        return None
+    made = vault.seal(event, owner, keys)
+    return Sealed(made, canonical(made), fingerprint)
 
 
 def seal_all(

@@ -1,73 +1,64 @@
-"""The service's write path: commands decided and committed with their receipts, exactly once.
+"""The service's write path: whatever commands wait are committed in one transaction, each answered by itself.
 
-One command makes one transaction, and so do several that belong together: all or none. It goes round the
-library's `Application.save`, whose guard covers only the streams written to: here every stream a decision has
-looked at is checked again under the counter's lock, so that no decision rests on what is no longer true.
+One commit to disk costs as much for a hundred commands as for one, so what comes while one commit is under way
+waits for the next. Decisions rest on standings, kept in memory as they were at one position of the log, and are
+written only where the counter still stands there: in one statement, without a lock while deciding. Where others
+write too, or keys are needed, the counter is locked first and nothing can come between. It goes round the library's
+`Application.save`, whose guard covers only the streams written to.
+
+No command harms another: a refusal, a conflict or a repeat is one command's answer. Whether a commit went through
+before a connection broke, the receipts know: written with the events, they are asked before anything is decided
+again.
 """
 
+import asyncio
+import contextlib
 import hashlib
+import threading
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
 
 import orjson
 import psycopg
 import structlog
 
-from domain.commands.asking import Asked, Draft
-from domain.decisions import decide
-from domain.events.envelope import Event
-from domain.events.party import PersonalDataErased
-from domain.ledger.application import Ledger, Loaded, PostgresKeys, Q
-from domain.ledger.codec import LedgerEvent
-from domain.ledger.database import Connection
-from domain.ledger.recorder import append, heads
-from domain.refusals import Detail, Refused
+from domain.commands.asking import Asked
+from domain.events.fields import MalformedError
+from domain.ledger.application import Ledger, PostgresKeys, Q
+from domain.ledger.batch import (
+    Answer,
+    Batch,
+    Condition,
+    KeyReusedError,
+    ReceiptKey,
+    VersionConflictError,
+    Work,
+    refusal_body,
+)
+from domain.ledger.database import Connection, StorageError
+from domain.ledger.standings import Standings
 
-ATTEMPTS_MAX = 6  # how often a command whose streams changed under it, or whose connection broke, is tried
-PATIENT_AFTER = 2  # after so many tries it waits for its turn first, and then can't be overtaken
+__all__ = [
+    "Answer",
+    "BusyError",
+    "Condition",
+    "KeyReusedError",
+    "ReceiptKey",
+    "VersionConflictError",
+    "Writer",
+    "refusal_body",
+    "request_digest",
+]
+
+BATCH_MAX = 256  # commands committed at once: some 20 ms of work, for which the counter is held at most
+QUEUE_MAX = 4_096  # commands that wait: beyond, a caller is better told to come back than to wait for seconds
+CONNECTIONS_MAX = 3  # how often a batch whose connection broke is tried
 
 log = structlog.get_logger(__name__)
-
-
-class VersionConflictError(Exception):
-    """The stream is not at the version the caller expected."""
-
-    def __init__(self, subject: str, expected: int, actual: int) -> None:
-        super().__init__(f"{subject} is at version {actual}, not {expected}")
-        self.actual = actual
-
-
-class KeyReusedError(Exception):
-    """An idempotency key came again with another request."""
-
-
-class BusyError(Exception):
-    """Others kept writing to the same streams: come back."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptKey:
-    """Under what a command's first answer is found again: whose key, and the digest of what was asked."""
-
-    scope: str
-    key: str
-    request: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a command came to: `body` is the first answer's, whether now or before (`repeated`)."""
-
-    body: dict[str, Any]
-    repeated: bool = False
-
-    @property
-    def refused(self) -> bool:
-        """Whether the domain said no."""
-        return "refusal" in self.body
 
 
 def request_digest(*parts: bytes) -> bytes:
@@ -78,51 +69,77 @@ def request_digest(*parts: bytes) -> bytes:
     return digest.digest()
 
 
-class _StaleError(Exception):
-    """A stream changed between loading and committing."""
+class BusyError(Exception):
+    """Too many commands wait, or the database can't be reached: come back."""
 
 
-Condition = Callable[[Connection], None]
-"""What has to hold where commands are committed. It looks under the counter's lock, on the transaction's own
-connection, where nothing can change any more, and raises Refused where it does not hold."""
+class _Waiting:
+    """Work that waits for its answer, and who waits for it: a thread, or a future of an event loop."""
 
+    __slots__ = ("_future", "answer", "error", "loop", "work")
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What is to be committed at once, under one command id and one receipt.
+    def __init__(self, work: Work, future: asyncio.Future[Answer] | None = None) -> None:
+        self.work = work
+        self.answer: Answer | None = None
+        self.error: Exception | None = None
+        self._future = future
+        self.loop = future.get_loop() if future is not None else None
 
-    `alone` is one command by itself: its refusal is kept with a receipt, and says of no index.
-    """
+    @property
+    def settled(self) -> bool:
+        return self.answer is not None or self.error is not None
 
-    commands: tuple[Asked, ...]
-    receipt: ReceiptKey
-    command_id: str
-    alone: bool
-    condition: Condition | None = None
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits any more, before it was begun."""
+        return self._future is not None and self._future.cancelled()
 
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """What commands were decided on, and for each what it leads to; or the refusal of the first refused."""
-
-    loaded: Loaded
-    drafts: tuple[tuple[Draft, ...], ...] | Refused
+    def tell(self) -> None:
+        """Give a future its answer; in its own event loop."""
+        if self._future is None or self._future.done():
+            return
+        if self.answer is not None:
+            self._future.set_result(self.answer)
+        elif self.error is not None:
+            self._future.set_exception(self.error)
 
 
 class Writer:
-    """Executes commands on one ledger. `clock` returns the present moment, aware."""
+    """Executes commands on one ledger. `clock` returns the present moment, aware.
+
+    Any number of threads and coroutines may ask; one at a time writes, for all that wait. Several writers, in
+    several processes too, are right together: the ledger's counter fences them.
+    """
 
     def __init__(self, ledger: Ledger, clock: Callable[[], datetime]) -> None:
         self.ledger = ledger
         self._clock = clock
+        self._standings = Standings(ledger)
+        self._disturbed = False  # whether another writer was at work when we last wrote
+        self._turn = threading.Lock()  # held by whoever writes
+        self._gate = threading.Lock()  # guards the two below
+        self._queue: deque[_Waiting] = deque()
+        self._draining = False
+        self._connection: Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"writer-{ledger.region}")
 
     def execute(self, asked: Asked, receipt: ReceiptKey) -> Answer:
         """Decide a command and commit what it leads to, or give its first answer again.
 
-        Raises KeyReusedError, VersionConflictError, MalformedError (a time in the future) and BusyError;
-        then nothing was written. A refusal by the domain is an answer, with a receipt like any other.
+        Raises KeyReusedError, VersionConflictError, MalformedError (a time in the future), BusyError and
+        StorageError; then nothing was written, or the receipt knows. A refusal by the domain is an answer, with a
+        receipt like any other.
         """
-        return self._persistently(_Work((asked,), receipt, uuid.uuid4().hex, alone=True))
+        return self._wait(Work((asked,), receipt, uuid.uuid4().hex, alone=True))
+
+    async def ask(self, asked: Asked, receipt: ReceiptKey) -> Answer:
+        """Do what `execute` does, for a coroutine.
+
+        One that is cancelled before its command was begun leaves nothing; after that, the receipt has the answer.
+        """
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Waiting(Work((asked,), receipt, uuid.uuid4().hex, alone=True), future), drain=True)
+        return await future
 
     def execute_all(
         self,
@@ -143,172 +160,255 @@ class Writer:
         if not commands:
             raise ValueError("there should be at least one command")
         name = command_id or uuid.uuid4().hex
-        return self._persistently(_Work(tuple(commands), receipt, name, alone=False, condition=condition))
+        return self._wait(Work(tuple(commands), receipt, name, alone=False, condition=condition))
 
     def first_answer(self, receipt: ReceiptKey) -> Answer | None:
         """Return the answer that was given under a receipt before, if any; raises KeyReusedError."""
         with self.ledger.journal.database.connection(self.ledger.schema) as connection:
-            return _first_answer(connection, receipt)
+            found = _receipts(connection, [receipt]).get((receipt.scope, receipt.key))
+        return None if found is None else _first(found, receipt)
 
-    def _persistently(self, work: _Work) -> Answer:
-        """Try until nobody comes between deciding and committing."""
-        for attempt in range(ATTEMPTS_MAX):
-            try:
-                return self._attempt(work, patient=attempt >= PATIENT_AFTER)
-            except _StaleError:
-                continue
-            except psycopg.OperationalError as error:
-                # Whether a commit went through before the connection broke, the receipt knows.
-                log.warning(
-                    "connection lost, asking the receipt", command_id=work.command_id, attempt=attempt
-                )
-                if attempt >= 2:
-                    raise BusyError("the database can't be reached") from error
-        raise BusyError(f"{work.commands[0].subject} is being written to by too many at once")
+    # -- who writes, and for whom
 
-    def _attempt(self, work: _Work, *, patient: bool) -> Answer:
-        """Decide and commit. `patient`: take the ledger's turn before looking, so that nothing can change."""
-        now = self._clock()
-        early = None if patient else self._decided(work, now)
-        with self.ledger.journal.database.transaction(self.ledger.schema) as connection:
-            locked = connection.execute(Q["lock_counter"]).fetchone() or (0, self._clock())
-            first = _first_answer(connection, work.receipt)
-            if first is not None:
-                return first
-            return self._commit(connection, locked, work, early or self._decided(work, now, connection))
+    def _wait(self, work: Work) -> Answer:
+        """Wait for one's turn, unless whoever has it does the work along with theirs."""
+        waiting = _Waiting(work)
+        self._enqueue(waiting, drain=False)
+        while not waiting.settled:
+            with self._turn:
+                if not waiting.settled:
+                    self._write_waiting()
+        if waiting.error is not None:
+            raise waiting.error
+        assert waiting.answer is not None
+        return waiting.answer
 
-    def _decided(self, work: _Work, now: datetime, connection: Connection | None = None) -> _Decided:
-        """Decide each command on the states as those before it leave them."""
-        loaded, found = Loaded(), []
-        for index, asked in enumerate(work.commands):
-            decided = replace(asked, now=now)
-            self.ledger.load(decided, connection, loaded)
-            try:
-                found.append(decide(decided, loaded.states))
-            except Refused as refusal:
-                return _Decided(loaded, refusal if work.alone else _placed(refusal, index, asked))
-            if index + 1 < len(work.commands):
-                # Whether it lies in the future is for the commit to say.
-                known = max(now, asked.time)
-                for event in self._events(work, found, known, since=index):
-                    loaded.evolve(event)
-        return _Decided(loaded, tuple(found))
+    def _enqueue(self, waiting: _Waiting, *, drain: bool) -> None:
+        with self._gate:
+            if len(self._queue) >= QUEUE_MAX:
+                raise BusyError(f"{QUEUE_MAX} commands wait already")
+            self._queue.append(waiting)
+            start = drain and not self._draining
+            self._draining = self._draining or start
+        if start:
+            self._thread.submit(self._drain)
 
-    def _events(
-        self, work: _Work, drafts: Sequence[tuple[Draft, ...]], recordedtime: datetime, since: int = 0
-    ) -> list[Event]:
-        """Return the events of the commands from `since` on, numbered through all of the work."""
-        number = 1 + sum(len(of_one) for of_one in drafts[:since])
-        events: list[Event] = []
-        for asked, of_one in zip(work.commands[since:], drafts[since:], strict=False):
-            first = number + len(events)
-            events += self.ledger.events_of(asked, of_one, work.command_id, recordedtime, first)
-        return events
+    def _drain(self) -> None:
+        """Write until nothing waits."""
+        while True:
+            with self._turn:
+                self._write_waiting()
+            with self._gate:
+                if not self._queue:
+                    self._draining = False
+                    return
 
-    def _commit(
-        self, connection: Connection, locked: tuple[int, datetime], work: _Work, decided: _Decided
-    ) -> Answer:
-        last, high = locked
-        loaded, drafts = decided.loaded, decided.drafts
-        touched = set(loaded.versions)
-        if not isinstance(drafts, Refused):
-            touched |= {d.subject for of_one in drafts for d in of_one}
-        at = heads(connection, touched)
-        for subject in touched:
-            head = at.get(subject)
-            if loaded.versions.get(subject, 0) != (head.version if head else 0):
-                raise _StaleError
-        for asked in work.commands:
-            self._check_version(asked, loaded)
-        own = work.commands[0].subject
-        try:
-            if work.condition is not None:
-                work.condition(connection)
-            if isinstance(drafts, Refused):
-                raise drafts
-            # another host's clock may be ahead of ours: recorded time never runs backwards
-            now = self._clock()
-            now = max(now, high.astimezone(now.tzinfo))
-            events = self._events(work, drafts, now)
-            recorded = self.ledger.prepare(
-                events, loaded.versions, loaded.ownership, PostgresKeys(connection)
-            )
-        except Refused as refusal:  # by the domain, or by the vault: the key of whom it is about is destroyed
-            answer = Answer(refusal_body(work.command_id, refusal, loaded.versions[own]))
-        else:
-            done = append(connection, self.ledger.stored(recorded), at, recorded_at=now)
-            erased = [e.subject for e in events if isinstance(e.data, PersonalDataErased)]
-            if erased:
-                connection.execute(Q["destroy_keys"], {"owners": erased})
-            answer = Answer(
-                {
-                    "command_id": work.command_id,
-                    "ledger": self.ledger.region,
-                    "recordedtime": now.isoformat(),
-                    "position": done[-1].position if done else last,
-                    "version": at[own].version if own in at else 0,
-                    "events": [_reference(e) for e in done],
-                }
-            )
-        if work.alone or not answer.refused:
-            _keep(connection, work.receipt, answer)
-        return answer
+    def _take(self) -> list[_Waiting]:
+        """Return what is to be written next: as many plain commands as wait, or one that needs its own transaction."""
+        taken: list[_Waiting] = []
+        keys: set[tuple[str, str]] = set()
+        with self._gate:
+            while self._queue and len(taken) < BATCH_MAX:
+                work = self._queue[0].work
+                key = (work.receipt.scope, work.receipt.key)
+                if taken and (not work.alone or key in keys):
+                    break  # it is rolled back by itself; and a repeat comes after the first
+                waiting = self._queue.popleft()
+                if waiting.given_up:
+                    continue
+                taken.append(waiting)
+                keys.add(key)
+                if not work.alone:
+                    break
+        return taken
 
-    @staticmethod
-    def _check_version(asked: Asked, loaded: Loaded) -> None:
-        """Check that a stream is at the version the asker has seen; raises VersionConflictError."""
-        actual = loaded.versions.get(asked.subject)
-        if asked.expected_version is None or actual is None:  # not loaded: an earlier command was refused
+    def _write_waiting(self) -> None:
+        """Settle what waits, and tell those who wait for it."""
+        taken = self._take()
+        if not taken:
             return
-        if asked.expected_version != actual:
-            raise VersionConflictError(asked.subject, asked.expected_version, actual)
+        try:
+            self._settle(taken)
+        finally:
+            _tell(taken)
+
+    # -- a batch
+
+    def _settle(self, taken: Sequence[_Waiting]) -> None:
+        """Give each of some works its answer, or the error that stands for it."""
+        at_once = not self._disturbed and all(w.work.plain for w in taken)
+        lost = 0
+        while left := [w for w in taken if not w.settled]:
+            try:
+                if at_once:
+                    at_once = False
+                    self._at_once(left)
+                else:
+                    self._in_turn(left)
+            except psycopg.OperationalError:
+                # Whether a commit went through before the connection broke, the receipts know.
+                self._disconnect()
+                lost += 1
+                log.warning("connection lost, asking the receipts", commands=len(left), lost=lost)
+                if lost >= CONNECTIONS_MAX:
+                    _fail(left, BusyError("the database can't be reached"))
+            except StorageError as error:
+                self._disconnect()
+                _fail(left, error)
+            except Exception as error:
+                self._standings.forget()
+                if len(left) > 1:  # one that nobody has thought of must not harm the others
+                    for waiting in left:
+                        self._settle([waiting])
+                else:
+                    log.exception("a command could not be written", command_id=left[0].work.command_id)
+                    _fail(left, error)
+
+    def _at_once(self, waiting: Sequence[_Waiting]) -> None:
+        """Decide on the standings as they are and write in one statement, if the log still stands there.
+
+        What can't be answered so stays open: a repeat, and a conflict that may be one.
+        """
+        connection = self._connected()
+        if self._standings.position is None:
+            self._standings.catch_up(connection, *_counter(connection, "counter"))
+        batch = Batch(self.ledger, self._standings, self._now(), connection)
+        found = _decided(batch, waiting)
+        try:
+            written = connection.execute(Q["write"], batch.given()).fetchone() is not None
+        except psycopg.errors.UniqueViolation:  # a repeat: its receipt stands already
+            written = False
+        self._disturbed = not written
+        if written:
+            self._done(batch, {w: outcome for w, outcome in found.items() if isinstance(outcome, Answer)})
+        else:
+            self._standings.drop(batch.touched)
+
+    def _in_turn(self, waiting: Sequence[_Waiting]) -> None:
+        """Lock the counter first: receipts, versions and keys read then stay true until the commit."""
+        connection = self._connected()
+        with connection.transaction():
+            position, recorded_at = _counter(connection, "lock_counter")
+            self._disturbed = position != self._standings.position
+            self._standings.catch_up(connection, position, recorded_at)
+            found = _repeated(connection, waiting)
+            batch = Batch(self.ledger, self._standings, self._now(), connection, PostgresKeys(connection))
+            found |= _decided(batch, [w for w in waiting if w not in found])
+            if any(_stands_back(w.work, outcome) for w, outcome in found.items()):
+                self._standings.drop(batch.touched)
+                return _answer(found)
+            connection.execute(Q["write"], batch.given())
+            if batch.erased:
+                connection.execute(Q["destroy_keys"], {"owners": batch.erased})
+        return self._done(batch, found)
+
+    def _done(self, batch: Batch, found: Mapping[_Waiting, Answer | Exception]) -> None:
+        """Take note that a batch was committed."""
+        self._standings.advanced(batch.base + batch.count, batch.now)
+        self._standings.shrink()
+        _answer(found)
+
+    def _connected(self) -> Connection:
+        """Return the writer's own connection."""
+        if self._connection is None:
+            self._connection = self.ledger.journal.database.keep(self.ledger.schema)
+            weakref.finalize(self, self._connection.close)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """Let go of a connection that may be broken, and of all that may not have been committed."""
+        self._standings.forget()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _now(self) -> datetime:
+        """Return the present moment; another host's clock may be ahead of ours: recorded time never runs backwards."""
+        now, high = self._clock(), self._standings.recorded_at
+        return now if high is None else max(now, high.astimezone(now.tzinfo))
 
 
-def _placed(refused: Refused, index: int, asked: Asked) -> Refused:
-    """Return the refusal of one command among several, with its place."""
-    details: dict[str, Detail] = {**refused.details, "index": index, "command": type(asked.command).__name__}
-    return Refused(refused.code, refused.message, details)
+def _decided(batch: Batch, waiting: Iterable[_Waiting]) -> dict[_Waiting, Answer | Exception]:
+    """Return what each of some works comes to."""
+    found: dict[_Waiting, Answer | Exception] = {}
+    for one in waiting:
+        try:
+            found[one] = batch.add(one.work)
+        except (MalformedError, VersionConflictError) as error:
+            found[one] = error
+    return found
 
 
-def _reference(event: LedgerEvent) -> dict[str, Any]:
-    """Return how an answer names an event that was appended."""
-    return {
-        "id": event.event_id,
-        "source": event.source,
-        "type": event.topic,
-        "subject": event.originator_id,
-        "version": event.originator_version,
-        "position": event.position,
-    }
+def _stands_back(work: Work, outcome: Answer | Exception) -> bool:
+    """Whether nothing of several commands may be written, because one of them may not be."""
+    return not work.alone and (isinstance(outcome, Exception) or (outcome.refused and not outcome.repeated))
 
 
-def _keep(connection: Connection, receipt: ReceiptKey, answer: Answer) -> None:
-    """Keep an answer, to be given again."""
-    connection.execute(
-        Q["add_receipt"],
-        {
-            "scope": receipt.scope,
-            "key": receipt.key,
-            "request": receipt.request,
-            "response": orjson.dumps(answer.body),
-        },
-    )
+def _repeated(connection: Connection, waiting: Sequence[_Waiting]) -> dict[_Waiting, Answer | Exception]:
+    """Return the first answers of the works that have one."""
+    known = _receipts(connection, [w.work.receipt for w in waiting])
+    found: dict[_Waiting, Answer | Exception] = {}
+    for one in waiting:
+        receipt = one.work.receipt
+        kept = known.get((receipt.scope, receipt.key))
+        if kept is not None:
+            try:
+                found[one] = _first(kept, receipt, one.work.command_id)
+            except KeyReusedError as error:
+                found[one] = error
+    return found
 
 
-def _first_answer(connection: Connection, receipt: ReceiptKey) -> Answer | None:
-    row = connection.execute(Q["find_receipt"], {"scope": receipt.scope, "key": receipt.key}).fetchone()
-    if row is None:
-        return None
-    request, response = row
-    if bytes(request) != receipt.request:
+def _receipts(
+    connection: Connection, receipts: Iterable[ReceiptKey]
+) -> dict[tuple[str, str], tuple[bytes, bytes]]:
+    """Return what stands under some receipts: the digest of what was asked, and the first answer."""
+    scopes, keys = zip(*((r.scope, r.key) for r in receipts), strict=True)
+    rows = connection.execute(Q["find_receipts"], {"scopes": list(scopes), "keys": list(keys)})
+    return {(scope, key): (bytes(request), bytes(response)) for scope, key, request, response in rows}
+
+
+def _first(kept: tuple[bytes, bytes], receipt: ReceiptKey, command_id: str = "") -> Answer:
+    """Return a first answer: a repeated one, but where it is of this very command; raises KeyReusedError."""
+    request, response = kept
+    if request != receipt.request:
         raise KeyReusedError(receipt.key)
-    return Answer(orjson.loads(bytes(response)), repeated=True)
+    body = orjson.loads(response)
+    return Answer(body, repeated=body["command_id"] != command_id)
 
 
-def refusal_body(command_id: str, refused: Refused, version: int) -> dict[str, Any]:
-    """Return what a refused command comes to."""
-    return {
-        "command_id": command_id,
-        "version": version,
-        "refusal": {"code": str(refused.code), "message": refused.message, "details": refused.details},
-    }
+def _counter(connection: Connection, query: str) -> tuple[int, datetime]:
+    """Return the log's position and its latest recorded time."""
+    row = connection.execute(Q[query]).fetchone()
+    if row is None:
+        raise StorageError("the ledger's counter is not there: restore the ledger from its backup")
+    return row[0], row[1]
+
+
+def _answer(found: Mapping[_Waiting, Answer | Exception]) -> None:
+    for waiting, outcome in found.items():
+        if isinstance(outcome, Answer):
+            waiting.answer = outcome
+        else:
+            waiting.error = outcome
+
+
+def _fail(left: Iterable[_Waiting], error: Exception) -> None:
+    for waiting in left:
+        waiting.error = error
+
+
+def _tell(taken: Iterable[_Waiting]) -> None:
+    """Wake the coroutines that wait for what was settled, those of one event loop at once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+    for waiting in taken:
+        if waiting.loop is not None:
+            by_loop.setdefault(waiting.loop, []).append(waiting)
+    for loop, its_own in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_tell_all, its_own)
+
+
+def _tell_all(waiting: Iterable[_Waiting]) -> None:
+    for one in waiting:
+        one.tell()

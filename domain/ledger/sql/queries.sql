@@ -61,6 +61,9 @@ SELECT position FROM counter;
 -- From here to commit this transaction alone appends: versions and receipts read now stay true.
 SELECT position, recorded_at FROM counter FOR UPDATE;
 
+-- name: counter
+SELECT position, recorded_at FROM counter;
+
 -- name: append
 -- Takes the next positions and inserts the events in the order given, in one statement.
 WITH claimed AS (
@@ -119,6 +122,44 @@ SELECT subject, type FROM event WHERE subject = ANY(%(subjects)s) AND type = ANY
 
 -- name: subject_exists
 SELECT 1 FROM event WHERE subject = %(subject)s AND version = 1;
+
+-- name: write
+-- Events, links and receipts in one statement, where the counter still stands where the decisions were made;
+-- no row and nothing written where it does not. A receipt that stands already is an error.
+WITH claimed AS (
+    UPDATE counter
+    SET position = position + %(count)s, recorded_at = greatest(recorded_at, %(recorded_at)s)
+    WHERE position = %(expected)s
+    RETURNING clock_timestamp() AS appended_at
+), appended AS (
+    INSERT INTO event
+        (position, subject, version, type, source, id, occurred_at, recorded_at, appended_at,
+         fingerprint, digest, state)
+    SELECT %(expected)s + e.ordinal, e.subject, e.version, e.type, %(source)s, e.id, e.occurred_at,
+           %(recorded_at)s, claimed.appended_at, e.fingerprint, e.digest, e.state
+    FROM claimed, unnest(
+        %(subjects)b::text[], %(versions)b::integer[], %(types)b::text[], %(ids)b::text[],
+        %(occurred)b::timestamptz[], %(fingerprints)b::bytea[], %(digests)b::bytea[], %(states)b::bytea[]
+    ) WITH ORDINALITY AS e (subject, version, type, id, occurred_at, fingerprint, digest, state, ordinal)
+), linked AS (
+    INSERT INTO stream_link (subject, related, occurred_at)
+    SELECT l.subject, l.related, l.occurred_at
+    FROM claimed, unnest(
+        %(linking)b::text[], %(related)b::text[], %(linked_at)b::timestamptz[]
+    ) AS l (subject, related, occurred_at)
+    ON CONFLICT DO NOTHING
+), kept AS (
+    INSERT INTO receipt (scope, key, request, response)
+    SELECT r.scope, r.key, r.request, r.response
+    FROM claimed, unnest(
+        %(scopes)b::text[], %(keys)b::text[], %(requests)b::bytea[], %(responses)b::bytea[]
+    ) AS r (scope, key, request, response)
+)
+SELECT appended_at FROM claimed;
+
+-- name: find_receipts
+SELECT scope, key, request, response FROM receipt
+JOIN unnest(%(scopes)b::text[], %(keys)b::text[]) AS asked (scope, key) USING (scope, key);
 
 -- name: find_receipt
 SELECT request, response FROM receipt WHERE scope = %(scope)s AND key = %(key)s;

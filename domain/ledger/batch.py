@@ -1,0 +1,315 @@
+"""Commands decided one after the other on the standings of one moment, and what has to be written for them.
+
+Nothing here is true before it is committed: the events are numbered from the position at which the log stood,
+and are written only where it still stands there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from domain.commands.asking import Asked, Draft
+from domain.decisions import decide, needs
+from domain.events.envelope import Recorded
+from domain.events.links import links_of
+from domain.events.party import PersonalDataErased
+from domain.ledger.application import NEEDS_ROUNDS_MAX, Ledger
+from domain.ledger.arrays import binaries, integers, moments, texts
+from domain.ledger.codec import chain
+from domain.ledger.database import Connection
+from domain.ledger.sealing import sealed
+from domain.ledger.standings import Standing, Standings
+from domain.ledger.vault import KeyStore
+from domain.refusals import Code, Detail, Refused
+
+if TYPE_CHECKING:
+    from domain.streams import State
+
+
+class VersionConflictError(Exception):
+    """The stream is not at the version the caller expected."""
+
+    def __init__(self, subject: str, expected: int, actual: int) -> None:
+        super().__init__(f"{subject} is at version {actual}, not {expected}")
+        self.actual = actual
+
+
+class KeyReusedError(Exception):
+    """An idempotency key came again with another request."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptKey:
+    """Under what a command's first answer is found again: whose key, and the digest of what was asked."""
+
+    scope: str
+    key: str
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command came to: `body` is the first answer's, whether now or before (`repeated`)."""
+
+    body: dict[str, Any]
+    repeated: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether the domain said no."""
+        return "refusal" in self.body
+
+
+Condition = Callable[[Connection], None]
+"""What has to hold where commands are committed. It looks under the counter's lock, on the transaction's own
+connection, where nothing can change any more, and raises Refused where it does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be committed at once, under one command id and one receipt.
+
+    `alone` is one command by itself: its refusal is kept with a receipt, and says of no index.
+    """
+
+    commands: tuple[Asked, ...]
+    receipt: ReceiptKey
+    command_id: str
+    alone: bool
+    condition: Condition | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is decided from standings alone: no key is made, opened or destroyed, nothing rolled back."""
+        command = self.commands[0].command
+        return self.alone and not command.PERSONAL and PersonalDataErased not in command.EMITS
+
+
+@dataclass(slots=True)
+class Columns:
+    """What is written, column by column, as the query `write` takes it."""
+
+    subjects: list[str] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    occurred: list[datetime] = field(default_factory=list)
+    fingerprints: list[bytes] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    states: list[bytes] = field(default_factory=list)
+    linking: list[str] = field(default_factory=list)
+    related: list[str] = field(default_factory=list)
+    linked_at: list[datetime] = field(default_factory=list)
+    scopes: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    requests: list[bytes] = field(default_factory=list)
+    responses: list[bytes] = field(default_factory=list)
+
+    def given(self) -> dict[str, Any]:
+        """Return the columns by name, encoded."""
+        return {
+            "subjects": texts(self.subjects),
+            "versions": integers(self.versions),
+            "types": texts(self.types),
+            "ids": texts(self.ids),
+            "occurred": moments(self.occurred),
+            "fingerprints": binaries(self.fingerprints),
+            "digests": binaries(self.digests),
+            "states": binaries(self.states),
+            "linking": texts(self.linking),
+            "related": texts(self.related),
+            "linked_at": moments(self.linked_at),
+            "scopes": texts(self.scopes),
+            "keys": texts(self.keys),
+            "requests": binaries(self.requests),
+            "responses": binaries(self.responses),
+        }
+
+
+class Batch:
+    """Decisions made at one moment, `now`, which is also the recorded time of what they lead to.
+
+    `connection` is read on. `keys` are given where it is a transaction's, with the counter locked; without them,
+    only plain works are decided.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        standings: Standings,
+        now: datetime,
+        connection: Connection,
+        keys: KeyStore | None = None,
+    ) -> None:
+        assert standings.position is not None, "decisions rest on one position of the log"
+        self._ledger = ledger
+        self._standings = standings
+        self._connection = connection
+        self._keys = keys
+        self._recordedtime = now.isoformat()
+        self._pending: list[Recorded] = []
+        self._columns = Columns()
+        self.now = now
+        self.base = standings.position
+        self.erased: list[str] = []
+
+    @property
+    def count(self) -> int:
+        """How many events it leads to so far."""
+        return len(self._pending)
+
+    @property
+    def locked(self) -> bool:
+        """Whether nobody else can append until it is committed."""
+        return self._keys is not None
+
+    @property
+    def touched(self) -> set[str]:
+        """The streams it appends to."""
+        return set(self._columns.subjects)
+
+    def given(self) -> dict[str, Any]:
+        """Return what the query `write` is given."""
+        return {
+            **self._columns.given(),
+            "count": len(self._pending),
+            "expected": self.base,
+            "recorded_at": self.now,
+            "source": self._ledger.source,
+        }
+
+    def add(self, work: Work) -> Answer:
+        """Decide commands, each on what those before it lead to, and return the answer to be given once committed.
+
+        Raises VersionConflictError and MalformedError; then it adds nothing, where the work is one command.
+        Of a work that is refused nothing is to be committed but the receipt of a command that is `alone`.
+        """
+        own = work.commands[0].subject
+        before: dict[str, int] = {}
+        first = len(self._pending)
+        try:
+            if work.condition is not None:
+                assert self.locked, "a condition is looked at under the counter's lock"
+                work.condition(self._connection)
+            for index, asked in enumerate(work.commands):
+                try:
+                    self._decide(work, asked, before, first)
+                except Refused as refusal:
+                    raise refusal if work.alone else _placed(refusal, index, asked) from None
+        except Refused as refusal:
+            version = before.get(own)
+            if version is None:
+                version = self._standings.load([own], self._connection)[own].version
+            answer = Answer(refusal_body(work.command_id, refusal, version))
+        else:
+            answer = self._answer(work, own, self._pending[first:])
+        if work.alone or not answer.refused:
+            self._keep(work.receipt, answer)
+        return answer
+
+    def _decide(self, work: Work, asked: Asked, before: dict[str, int], first: int) -> None:
+        """Decide a command and take in what it leads to."""
+        standings = self._load(asked)
+        for subject, standing in standings.items():
+            before.setdefault(subject, standing.version)
+        if asked.expected_version is not None and asked.expected_version != before[asked.subject]:
+            raise VersionConflictError(asked.subject, asked.expected_version, before[asked.subject])
+        states = {subject: standing.state for subject, standing in standings.items()}
+        for draft in decide(asked, states, self.now):
+            self._append(work, asked, draft, len(self._pending) - first + 1)
+
+    def _load(self, asked: Asked) -> dict[str, Standing]:
+        """Return what a command's decision needs, and only that."""
+        found: dict[str, Standing] = {}
+        states: dict[str, State] = {}
+        wanted = {asked.subject}
+        for _ in range(NEEDS_ROUNDS_MAX):
+            for subject, standing in self._standings.load(wanted, self._connection).items():
+                found[subject] = standing
+                states[subject] = standing.state
+            wanted = needs(asked, states) - states.keys()
+            if not wanted:
+                return found
+        raise RuntimeError(f"{type(asked.command).__name__} asks for ever more streams: {sorted(wanted)}")
+
+    def _append(self, work: Work, asked: Asked, draft: Draft, number: int) -> None:
+        """Seal, number and chain the event of a draft, and evolve the state of its stream."""
+        (event,) = self._ledger.events_of(asked, (draft,), work.command_id, self.now, number)
+        made = sealed(self._ledger.vault, self._keys, self._standings.ownership, event)
+        if made is None:
+            raise Refused(
+                Code.PARTY_ERASED,
+                f"{self._standings.ownership.owner_of(event)} was erased: no personal data of theirs may be recorded",
+                {},
+            )
+        (standing,) = self._standings.load([event.subject], self._connection).values()
+        digest = chain(standing.digest, made.state)
+        position = self.base + len(self._pending) + 1
+        recorded = Recorded(made.event, standing.version + 1, position, None, digest, made.fingerprint)
+        self._pending.append(recorded)
+        self._standings.added(recorded, self._pending, self._connection)
+        columns = self._columns
+        columns.subjects.append(event.subject)
+        columns.versions.append(recorded.version)
+        columns.types.append(event.type)
+        columns.ids.append(event.id)
+        columns.occurred.append(event.time)
+        columns.fingerprints.append(made.fingerprint)
+        columns.digests.append(digest)
+        columns.states.append(made.state)
+        for link in links_of(event):
+            columns.linking.append(event.subject)
+            columns.related.append(link)
+            columns.linked_at.append(event.time)
+        if isinstance(event.data, PersonalDataErased):
+            self.erased.append(event.subject)
+
+    def _answer(self, work: Work, own: str, events: Sequence[Recorded]) -> Answer:
+        return Answer(
+            {
+                "command_id": work.command_id,
+                "ledger": self._ledger.region,
+                "recordedtime": self._recordedtime,
+                "position": self.base + len(self._pending),
+                "version": self._standings.load([own], self._connection)[own].version,
+                "events": [_reference(r) for r in events],
+            }
+        )
+
+    def _keep(self, receipt: ReceiptKey, answer: Answer) -> None:
+        """Keep an answer, to be given again."""
+        self._columns.scopes.append(receipt.scope)
+        self._columns.keys.append(receipt.key)
+        self._columns.requests.append(receipt.request)
+        self._columns.responses.append(orjson.dumps(answer.body))
+
+
+def _reference(recorded: Recorded) -> dict[str, Any]:
+    """Return how an answer names an event that was appended."""
+    event = recorded.event
+    return {
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "subject": event.subject,
+        "version": recorded.version,
+        "position": recorded.position,
+    }
+
+
+def _placed(refused: Refused, index: int, asked: Asked) -> Refused:
+    """Return the refusal of one command among several, with its place."""
+    details: dict[str, Detail] = {**refused.details, "index": index, "command": type(asked.command).__name__}
+    return Refused(refused.code, refused.message, details)
+
+
+def refusal_body(command_id: str, refused: Refused, version: int) -> dict[str, Any]:
+    """Return what a refused command comes to."""
+    return {
+        "command_id": command_id,
+        "version": version,
+        "refusal": {"code": str(refused.code), "message": refused.message, "details": refused.details},
+    }

@@ -1,0 +1,163 @@
+"""The streams that decisions rest on, kept in memory as they all stood at one position of the log.
+
+A long stream is not read from its start for each command: its state is kept, and evolved by what is appended.
+Whoever decides on these states commits only where the ledger's counter still stands at this position; so a state
+that is out of date can cost time, and never gives a wrong decision.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from domain.events.envelope import Recorded
+from domain.ledger.codec import genesis
+from domain.ledger.database import Connection
+from domain.ledger.decoding import recorded_of
+from domain.ledger.queries import queries
+from domain.ledger.sealing import Ownership
+from domain.replay import in_order
+from domain.streams import STREAMS, State, begin
+
+if TYPE_CHECKING:
+    from domain.ledger.application import Ledger
+
+Q = queries("domain.ledger.sql", "queries.sql")
+EVENTS_MAX = 200_000  # what the kept states rest on in all: some 200 MB at most
+OVERHEAD_EVENTS = 8  # what a stream weighs beside its events
+FOREIGN_MAX = 5_000  # events of other writers that are folded in one by one; beyond, all is read anew
+
+
+class Standing:
+    """A stream as it stands: its state, version, last digest, and the place of its last event in the world's order."""
+
+    __slots__ = ("_step", "digest", "latest", "state", "version")
+
+    def __init__(self, subject: str, history: Sequence[Recorded]) -> None:
+        self._step = STREAMS[subject.partition("/")[0]].fold.step  # type: ignore[index]
+        self.state: State = begin(subject)
+        self.version = 0
+        self.digest = genesis(subject)
+        self.latest: tuple[datetime, datetime] | None = None
+        for recorded in in_order(history):
+            self.add(recorded)
+        if history:
+            self.version, self.digest = history[-1].version, history[-1].digest
+
+    def follows(self, recorded: Recorded) -> bool:
+        """Whether an event comes after all others in the order of the world, so that the state can be evolved."""
+        event = recorded.event
+        return self.latest is None or (event.time, event.recordedtime) >= self.latest
+
+    def add(self, recorded: Recorded) -> None:
+        """Take in an event that `follows`."""
+        self._step(self.state, recorded)
+        self.version, self.digest = recorded.version, recorded.digest
+        self.latest = recorded.event.time, recorded.event.recordedtime
+
+
+class Standings:
+    """The kept streams of one ledger. Not for several threads at once."""
+
+    def __init__(self, ledger: "Ledger", events_max: int = EVENTS_MAX) -> None:
+        self._ledger = ledger
+        self._events_max = events_max
+        self._kept: OrderedDict[str, Standing] = OrderedDict()
+        self._weight = 0
+        self.ownership = Ownership()
+        self.position: int | None = None
+        """Where the log stood when all of it was true; None where nothing was looked at yet."""
+        self.recorded_at: datetime | None = None
+        """The latest recorded time of a live command up to there."""
+
+    def forget(self) -> None:
+        """Keep nothing: what was evolved may not have been committed."""
+        self._kept.clear()
+        self._weight = 0
+        self.ownership = Ownership()
+        self.position = None
+
+    def advanced(self, position: int, recorded_at: datetime) -> None:
+        """Say where the log stands now, all of whose new events were taken in here."""
+        self.position, self.recorded_at = position, recorded_at
+
+    def catch_up(self, connection: Connection, position: int, recorded_at: datetime) -> None:
+        """Take in what others appended, up to the log's present position."""
+        if self.position is None or position - self.position > FOREIGN_MAX:
+            self.forget()
+        elif position > self.position:
+            given = {"after": self.position, "upto": position, "limit": FOREIGN_MAX}
+            for row in connection.execute(Q["log"], given):
+                if row[0] in self._kept:
+                    self._take_in(recorded_of(row))
+        self.advanced(position, recorded_at)
+
+    def load(self, subjects: Iterable[str], connection: Connection | None = None) -> dict[str, Standing]:
+        """Return streams as they stand; on a transaction's own connection if given."""
+        found: dict[str, Standing] = {}
+        missing = []
+        for subject in subjects:
+            standing = self._kept.get(subject)
+            if standing is None:
+                missing.append(subject)
+            else:
+                self._kept.move_to_end(subject)
+                found[subject] = standing
+        if missing:
+            for subject, history in self._read(missing, connection).items():
+                found[subject] = self._keep(subject, history)
+        return found
+
+    def added(
+        self, recorded: Recorded, pending: Iterable[Recorded] = (), connection: Connection | None = None
+    ) -> None:
+        """Take in an event that is being appended; `pending` are the uncommitted ones up to and with it.
+
+        One that happened before others of its stream is folded in its place: the stream is read again.
+        """
+        subject = recorded.event.subject
+        standing = self._kept[subject]
+        if standing.follows(recorded):
+            standing.add(recorded)
+            self._weight += 1
+            return
+        (history,) = self._read([subject], connection).values()
+        self._drop(subject)
+        self._keep(subject, [*history, *(r for r in pending if r.event.subject == subject)])
+
+    def drop(self, subjects: Iterable[str]) -> None:
+        """Read streams anew when they are next needed: what was added to them was not committed."""
+        for subject in subjects:
+            if subject in self._kept:
+                self._drop(subject)
+
+    def shrink(self) -> None:
+        """Let go of the streams that were longest not needed, where there are too many."""
+        while self._weight > self._events_max and len(self._kept) > 1:
+            self._drop(next(iter(self._kept)))
+
+    def _take_in(self, recorded: Recorded) -> None:
+        """Take in an event that another writer appended."""
+        standing = self._kept[recorded.event.subject]
+        if not standing.follows(recorded):
+            self._drop(recorded.event.subject)
+            return
+        self.ownership.learn_from(recorded.event)
+        standing.add(recorded)
+        self._weight += 1
+
+    def _keep(self, subject: str, history: Sequence[Recorded]) -> Standing:
+        standing = self._kept[subject] = Standing(subject, history)
+        self.ownership.learn_history(history)
+        self._weight += len(history) + OVERHEAD_EVENTS
+        return standing
+
+    def _drop(self, subject: str) -> None:
+        standing = self._kept.pop(subject)
+        self._weight -= standing.version + OVERHEAD_EVENTS
+        self.ownership.forget(subject)
+
+    def _read(self, subjects: Sequence[str], connection: Connection | None) -> dict[str, list[Recorded]]:
+        assert self.position is not None, "what is kept has to be of one position"
+        rows = self._ledger.journal.rows_of(subjects, self.position, connection)
+        return {subject: [recorded_of(row) for row in found] for subject, found in rows.items()}
