@@ -7,6 +7,7 @@ is no secret: whoever makes one up gets another page of the same list.
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from datetime import timezone
 from typing import Annotated, Any, NamedTuple
 
 import orjson
@@ -68,29 +69,30 @@ def _place(cursor: str, sort: str, order: Order) -> Place:
     columns = (order.by, *order.key)
     if not isinstance(read, list) or len(read) != len(columns) + 1 or read[0] != sort:
         raise wrong
-    if not all(_fits(value, column) for value, column in zip(read[1:], columns, strict=True)):
-        raise wrong
-    if any(value is None for value in read[2:]):  # only what a list is sorted by may be absent
-        raise wrong
-    return tuple(read[1:])
-
-
-def _fits(value: Any, column: Column) -> bool:
-    """Whether a value is one the database would take for a column."""
-    if value is None:
-        return True
-    if not isinstance(value, str) or len(value) > TEXT_MAX_CHARS or "\0" in value:
-        return False
     try:
-        match column.type:
-            case "bigint":
-                return value.isascii() and value.lstrip("-").isdecimal() and abs(int(value)) <= POSITION_MAX
-            case "date":
-                parse_day(value)
-            case "timestamptz":
-                parse_instant(value)
-            case _:
-                pass
-    except ValueError:
-        return False
-    return True
+        place = tuple(_value(value, column) for value, column in zip(read[1:], columns, strict=True))
+    except ValueError as error:
+        raise wrong from error
+    if any(value is None for value in place[1:]):  # only what a list is sorted by may be absent
+        raise wrong
+    return place
+
+
+def _value(value: Any, column: Column) -> str | None:
+    """Return a value as the database takes it for a column; raises ValueError where it is none of the column's."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > TEXT_MAX_CHARS or "\0" in value:
+        raise ValueError("no value of a column")
+    match column.type:
+        case "bigint":
+            if not value.isascii() or abs(int(value)) > POSITION_MAX:
+                raise ValueError("no number of a column")
+            return str(int(value))
+        case "date":
+            return parse_day(value).isoformat()
+        case "timestamptz":
+            # in UTC: the database knows no offsets of 16 hours and more
+            return parse_instant(value).astimezone(timezone.utc).isoformat()  # noqa: UP017 - as everywhere
+        case _:
+            return value

@@ -1,4 +1,8 @@
-"""Reads a model together with how far it is, and waits, within a bound, until it is far enough."""
+"""Reads a model together with how far it is, and waits, within a bound, until it is far enough.
+
+What every address that reads a model shares: which ledger and city it asks for, the wait for a position, and how the
+answer says how far its model is.
+"""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +14,11 @@ import anyio
 import anyio.to_thread
 import psycopg
 from fastapi import Depends, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
 
 from api.problems import ProblemError, retry_after
-from api.requests import Stopping
+from api.requests import Stopping, answer
 from api.runtime import Runtime
 from api.waiting import POLL_S, Shared
 from domain.events.envelope import ledger_of
@@ -83,9 +89,41 @@ def built(ask: Callable[[], T]) -> T:
         raise ProblemError("storage.not_ready", f"{error}: come back", headers=retry_after()) from error
 
 
+# -- how an answer says how far its model is ----------------------------------------------------------------
+
+
+class Projection(BaseModel):
+    """How far the read model is: `lag` counts the events it has yet to fold, `age_s` how old its figures may be."""
+
+    name: str
+    version: int
+    ledger: str
+    position: int
+    lag: int
+    moved_at: str
+    age_s: float
+
+
+def projection_example(name: str) -> dict[str, Any]:
+    """Return what an answer says of its model, for the documentation."""
+    return {
+        "name": name,
+        "version": 1,
+        "ledger": "heilongjiang",
+        "position": 102,
+        "lag": 0,
+        "moved_at": "2014-12-09T03:00:00Z",
+        "age_s": 0.0,
+    }
+
+
 def projection_of(ledger: Ledger, standing: Standing, now: datetime) -> dict[str, Any]:
-    """Return what every answer says of the model: `age_s` is how old its figures may be, 0 where none wait."""
-    age_s = max(0.0, (now - standing.moved_at).total_seconds()) if standing.lag else 0.0
+    """Return what every answer says of the model: `age_s` is how old its figures may be, 0 where they are those of now.
+
+    They grow old with events it has yet to fold, and with days that came and made some of its rows read otherwise.
+    """
+    since = standing.old_since(now)
+    age_s = max(0.0, (now - since).total_seconds()) if since else 0.0
     return {
         "name": standing.name,
         "version": standing.version,
@@ -97,6 +135,15 @@ def projection_of(ledger: Ledger, standing: Standing, now: datetime) -> dict[str
     }
 
 
+def answered(body: dict[str, Any], ledger: Ledger, standing: Standing, now: datetime) -> Response:
+    """Return an answer with how far its model is."""
+    body["projection"] = projection_of(ledger, standing, now)
+    return answer(body, headers={"Recount-Position": str(standing.position)})
+
+
+# -- which ledger is asked -----------------------------------------------------------------------------------
+
+
 def candidates(runtime: Runtime, region: str | None) -> Sequence[Ledger]:
     """Return the ledgers a list runs over, by name; raises ProblemError where the region has none."""
     ledgers = runtime.deployment.ledgers
@@ -106,6 +153,21 @@ def candidates(runtime: Runtime, region: str | None) -> Sequence[Ledger]:
     if not found:
         raise ProblemError("ledger.not_found", f"there is no ledger {ledger_of(region)}")
     return found
+
+
+def ledger_asked(runtime: Runtime, region: str | None) -> Ledger:
+    """Return the one ledger a question is about; raises ProblemError where there are several and none is named."""
+    ledgers = candidates(runtime, region)
+    if not ledgers:
+        raise ProblemError("ledger.not_found", "there is no ledger yet")
+    if len(ledgers) > 1:
+        raise ProblemError("ledger.ambiguous", "name the ledger with ?region=")
+    return ledgers[0]
+
+
+def city_of(region: str | None) -> str | None:
+    """Return the region to filter by, None where it is the whole ledger's."""
+    return region if region is not None and "." in region else None
 
 
 # -- what handlers take -------------------------------------------------------------------------------------

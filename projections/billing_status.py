@@ -161,7 +161,10 @@ class BillingStatus(ReadModel):
 
 
 def _counts_from(recorded: Recorded) -> datetime:
-    return max(effective_at(recorded), recorded.event.recordedtime)
+    event = recorded.event
+    if event.time <= event.recordedtime:  # nothing counts later than it happened
+        return event.recordedtime
+    return max(effective_at(recorded), event.recordedtime)
 
 
 def _last_moment(account: Account, today: date, last_from: datetime | None) -> datetime | None:
@@ -188,12 +191,20 @@ def statuses(
     *,
     after: str = "",
     limit: int = 100,
+    city: str | None = None,
     party_id: str | None = None,
     status: str | None = None,
     owing: bool = False,
 ) -> list[Status]:
     """Return rows by account id after one of them, filtered; raises NotBuiltError."""
-    wanted = {"after": after, "limit": limit, "party_id": party_id, "status": status, "owing": owing}
+    wanted = {
+        "after": after,
+        "limit": limit,
+        "city": city,
+        "party_id": party_id,
+        "status": status,
+        "owing": owing,
+    }
     return reading(
         ledger,
         BillingStatus.name,
@@ -225,20 +236,21 @@ class Cursor(NamedTuple):
 BEGINNING = datetime(1900, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - as everywhere
 
 
-def changes(ledger: Ledger, cursor: Cursor | None, now: datetime, limit: int) -> tuple[list[Status], Cursor]:
-    """Return the next rows that changed, by position, and the cursor behind them; raises NotBuiltError.
+def changes(
+    ledger: Ledger, cursor: Cursor | None, now: datetime, limit: int, city: str | None = None
+) -> tuple[list[Status], Cursor]:
+    """Return the next rows that changed, of one city or of all, and the cursor behind them; raises NotBuiltError.
 
-    None begins with all rows. A change is never left out: what a slower part of the model has yet to fold, or what
-    will count without a new event, lies beyond the end of the round. A row may come more than once.
+    They come by position. None begins with all rows. A change is never left out: what a slower part of the model has
+    yet to fold, or what will count without a new event, lies beyond the end of the round. A row may come again.
     """
 
     def ask(connection: Connection) -> tuple[list[Status], Cursor]:
         row = connection.execute(Q["horizon"], {"now": now}).fetchone()
         assert row is not None
         round_ = _round(cursor, *row)
-        rows = [
-            Status(*found) for found in connection.execute(Q["changes"], {**round_._asdict(), "limit": limit})
-        ]
+        given = {**round_._asdict(), "limit": limit, "city": city}
+        rows = [Status(*found) for found in connection.execute(Q["changes"], given)]
         if len(rows) == limit:
             return rows, round_._replace(at=rows[-1].position)
         done = Cursor(

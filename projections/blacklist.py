@@ -5,17 +5,17 @@ spells in its own. Deadlines are the rulebook's, counted when read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from domain.calendar import start_of, zone_of
+from domain.calendar import zone_of
 from domain.events import account as av
 from domain.events import party as pv
 from domain.events.envelope import Recorded
 from domain.ledger.application import Ledger
 from domain.ledger.queries import queries
 from domain.rules.facts import AccountFacts, PartyFacts, World
-from domain.rules.standing import CLEARING, YEARS_MAX, counts_at, overdue_spells, removal_of
+from domain.rules.standing import YEARS_MAX, Spell, overdue_spells, removal_of, spells_one_by_one
 from projections.engine import Rows, Seen, Table, Tables, reading
 from projections.facts import FactsModel, Kept, facts_of, measures, region_of, rulebook
 from projections.notices import ContactPeriod, Person, contact_periods, merged_into
@@ -95,7 +95,7 @@ class Blacklist(FactsModel):
     """The model, as the engine moves it."""
 
     name = "blacklist"
-    version = 1
+    version = 2
     kinds = frozenset({"account", "party"})
     tables = (
         Table("blacklist_entry", Entry),
@@ -134,32 +134,10 @@ class Blacklist(FactsModel):
         tables = dict(super().expected(history, seen, region))
         account = World({seen.subject: history}, seen.now, seen.position, region).facts(seen.subject)
         if isinstance(account, AccountFacts):
-            tables["overdue_spell"] = list(_spells(account, seen.subject))
+            tables["overdue_spell"] = _spells(
+                seen.subject, account.state.account_id, spells_one_by_one(account)
+            )
         return tables
-
-
-def _spells(account: AccountFacts, subject: str) -> Iterator[OverdueSpell]:
-    home, account_id = account.state.region, account.state.account_id
-    posted = [d.due_on for _, d in account.of(av.ChargePosted)]
-    moments = {counts_at(r) for r in account.history} | {r.event.time for r in account.history}
-    moments |= {start_of(due_on + timedelta(days=1), home) for due_on in posted}
-    clearing = {counts_at(r) for r in account.history if isinstance(r.event.data, CLEARING)}
-    since: datetime | None = None
-    open_spells: list[OverdueSpell] = []
-    for moment in sorted(moments):
-        owed = account.owed_at(moment, home, as_it_stood=True)
-        if owed.late_fee_fen or owed.past_due.arrears_since is not None:
-            since = since or moment
-            continue
-        if since is not None:
-            open_spells.append(OverdueSpell(subject, since, account_id, moment, None))
-            since = None
-        if moment in clearing:
-            yield from (spell._replace(cleared_at=moment) for spell in open_spells)
-            open_spells = []
-    yield from open_spells
-    if since is not None:
-        yield OverdueSpell(subject, since, account_id, None, None)
 
 
 def _entries(party: PartyFacts, subject: str) -> Iterator[Entry]:
@@ -184,6 +162,10 @@ def _entries(party: PartyFacts, subject: str) -> Iterator[Entry]:
         )
 
 
+def _spells(subject: str, account_id: str, spells: Sequence[Spell]) -> list[OverdueSpell]:
+    return [OverdueSpell(subject, s.since, account_id, s.until, s.cleared_at) for s in spells]
+
+
 def _account_rows(account: AccountFacts, subject: str) -> Mapping[str, Sequence[tuple[Any, ...]]]:
     account_id = account.state.account_id
     spells, first_clearing_at = overdue_spells(account)
@@ -198,7 +180,7 @@ def _account_rows(account: AccountFacts, subject: str) -> Mapping[str, Sequence[
                 sorted({n.number_id for n in numbers}),
             )
         ],
-        "overdue_spell": [OverdueSpell(subject, s.since, account_id, s.until, s.cleared_at) for s in spells],
+        "overdue_spell": _spells(subject, account_id, spells),
         "arrears_told": [
             Told(
                 subject,

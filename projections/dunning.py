@@ -2,7 +2,8 @@
 
 A row is a step the operator may still have to take: to remind, to announce, to suspend, to terminate, to list. The days
 are those of the policies that close a day, with the built-in rulebook. What stands with the party stands there: whether
-a contact point is the holder's own, and whether an entry exists.
+a contact point is the holder's own, and whether an entry exists. But nobody is pressed for what was made with misused
+documents: a misuse confirmed with the holder blocks every step, when it is read.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,12 +17,13 @@ from domain.calendar import day_of, start_of
 from domain.decisions.debts import Owed, free, holders_own, overdue, supported
 from domain.ledger.application import Ledger
 from domain.ledger.queries import queries
-from domain.policies.reminders import WAIT_DAYS, Reminder, arrears_reminders
-from domain.policies.standing import BLACKLIST_AFTER_DAYS
+from domain.party import Party
+from domain.policies.reminders import WAIT_DAYS, arrears_reminders, attempts_at
+from domain.policies.standing import BLACKLIST_AFTER_DAYS, speaks_of
 from domain.rules.book import Rulebook
 from domain.rules.facts import Measure
 from domain.rules.windows import ONE_DAY, earliest_suspension, earliest_termination
-from projections.engine import ReadModel, Rows, Seen, Table, reading
+from projections.engine import ReadModel, Rows, Seen, Table, Tables, reading
 from projections.paging import Column, page
 from projections.statement import Paged
 
@@ -43,6 +45,7 @@ Block = Literal[
     "earlier_holders_debt",
     "settled_since_suspension",
     "no_delivered_notice",
+    "misused_number",
 ]
 NOTICES: dict[str, Action] = {
     "arrears": "remind",
@@ -56,7 +59,8 @@ NOTICES: dict[str, Action] = {
 class Step(NamedTuple):
     """A row of the model: a step that may be taken from one day on, until another (included), if nothing blocks it.
 
-    `amount_fen` is what is overdue on that day, or already. `attempts` counts the notices tried for it.
+    `amount_fen` is what is overdue on that day, or already, of the charges the step is about: what stayed with an
+    earlier holder is not asked of this one. `attempts` counts the notices tried for it.
     """
 
     subject: str
@@ -76,16 +80,38 @@ class Step(NamedTuple):
     attempts: int
 
 
+class Number(NamedTuple):
+    """A number of an account that has steps ahead, and the registration it was activated on."""
+
+    subject: str
+    number_id: str
+    registration_id: str | None
+
+
+class Misuse(NamedTuple):
+    """What a party's identity was misused for, as confirmed."""
+
+    subject: str
+    party_id: str
+    number_ids: list[str]
+    registration_ids: list[str]
+
+
 class Dunning(ReadModel):
     """The model, as the engine moves it."""
 
     name = "dunning"
-    version = 1
-    kinds = frozenset({"account"})
-    tables = (Table("dunning_step", Step),)
+    version = 2
+    kinds = frozenset({"account", "party"})
+    tables = (Table("dunning_step", Step), Table("dunning_number", Number), Table("dunning_misuse", Misuse))
 
-    def rows(self, state: Account, seen: Seen) -> Rows:
-        """Return the steps ahead, and the next day on which a charge falls overdue, a payment counts or one lapses."""
+    def rows(self, state: Account | Party, seen: Seen) -> Rows:
+        """Return the steps ahead, and the next day on which a charge falls overdue, a payment counts or one lapses.
+
+        Of a party, what its identity was misused for.
+        """
+        if isinstance(state, Party):
+            return Rows({"dunning_misuse": _misuse(state, seen.subject)})
         if not state.opened:
             return Rows({})
         today = day_of(seen.now, state.region)
@@ -98,7 +124,14 @@ class Dunning(ReadModel):
         ahead = _Ahead(state, seen.subject, max(today, money.open_items[0].due_on + ONE_DAY))
         steps = list(ahead.steps())
         changes += [day for day in ahead.lapses if day > today]
-        return Rows({"dunning_step": steps}, start_of(min(changes), state.region) if changes else None)
+        numbers = [Number(seen.subject, n.number_id, n.registration_id) for n in state.numbers.values()]
+        found: Tables = {"dunning_step": steps, "dunning_number": numbers if steps else []}
+        return Rows(found, start_of(min(changes), state.region) if changes else None)
+
+
+def _misuse(party: Party, subject: str) -> list[Misuse]:
+    numbers, registrations = sorted(party.misused_numbers), sorted(party.misused_registrations)
+    return [Misuse(subject, party.party_id, numbers, registrations)] if numbers or registrations else []
 
 
 @dataclass(slots=True)
@@ -133,10 +166,13 @@ class _Ahead:
         action: Action,
         from_on: date,
         blocked_by: Iterable[tuple[Block, str | None]] = (),
+        *,
         until_on: date | None = None,
         attempts: int = 0,
+        about: Sequence[Owed] = (),
     ) -> Step:
-        account = self.account
+        """Return a step about some of what is owed; about all of it, where none is named."""
+        account, about = self.account, about or self.owed
         blocks = [{"reason": reason, "id": about} for reason, about in dict.fromkeys(blocked_by)]
         return Step(
             subject=self.subject,
@@ -150,9 +186,9 @@ class _Ahead:
             until_on=until_on,
             blocked=bool(blocks),
             blocked_by=blocks,
-            amount_fen=sum(d.unpaid_fen for d in self.owed),
-            oldest_due_on=self.owed[0].charge.due_on,
-            charge_ids=[d.charge.debt_id for d in self.owed],
+            amount_fen=sum(d.unpaid_fen for d in about),
+            oldest_due_on=about[0].charge.due_on,
+            charge_ids=[d.charge.debt_id for d in about],
             attempts=attempts,
         )
 
@@ -164,7 +200,7 @@ class _Ahead:
         if not reminders:
             yield self._step("remind", self.owed[0].charge.due_on + ONE_DAY, self._undunnable())
         for reminder in reminders:
-            tried = list(_attempts(self.account, reminder))
+            tried = list(attempts_at(self.account, reminder))
             until_on = reminder.closes if reminder.closes < date.max else None
             if until_on is not None:
                 self.lapses.append(until_on + ONE_DAY)
@@ -175,7 +211,9 @@ class _Ahead:
             ]
             from_on = max([reminder.opens, *waits])
             if until_on is None or from_on <= until_on:
-                yield self._step(NOTICES[reminder.purpose], from_on, until_on=until_on, attempts=len(tried))
+                about = [d for d in self.owed if d.charge.debt_id in (reminder.charge_ids or ())]
+                action = NOTICES[reminder.purpose]
+                yield self._step(action, from_on, until_on=until_on, attempts=len(tried), about=about)
 
     def _undunnable(self) -> Iterator[tuple[Block, str | None]]:
         """Return why none of what is overdue may be reminded of."""
@@ -183,6 +221,8 @@ class _Ahead:
             yield from self._holds("suspension", "blacklist", charge_id=one.charge.debt_id)
             if not supported(self.account, one.charge):
                 yield "charge_without_basis", one.charge.debt_id
+            if not holders_own(self.account, [one]):
+                yield "earlier_holders_debt", one.charge.debt_id
 
     # -- the service
 
@@ -196,7 +236,7 @@ class _Ahead:
             earliest_suspension(account.line_of_business, account.terms, due_on, grace_days)
             for due_on in (oldest.due_on, mine.due_on)
         )
-        return self._step("suspend", from_on, self._unservable(own))
+        return self._step("suspend", from_on, self._unservable(own), about=own)
 
     def _terminate(self) -> Step:
         account = self.account
@@ -214,7 +254,7 @@ class _Ahead:
         undisputed = free(account, own, "suspension")
         if undisputed and undisputed[0].charge.due_on >= suspended_on:
             blocks.append(("settled_since_suspension", None))
-        return self._step("terminate", from_on, blocks)
+        return self._step("terminate", from_on, blocks, about=own)
 
     def _unservable(self, own: Sequence[Owed]) -> Iterator[tuple[Block, str | None]]:
         """Return what forbids to stop the service for what is overdue."""
@@ -242,37 +282,17 @@ class _Ahead:
                     blocks.append(("charge_without_basis", one.charge.debt_id))
                 if not holders_own(account, [one]):
                     blocks.append(("earlier_holders_debt", None))
-        elif not any(_spoke_of(account, n, d) for n in account.notices.values() for d in listable):
+        elif not any(
+            speaks_of(account, n, d.charge) and n.outcome == "delivered" and n.contact_point_id is not None
+            for n in account.notices.values()
+            for d in listable
+        ):
             blocks.append(("no_delivered_notice", None))
-        return self._step("blacklist", from_on, blocks)
+        return self._step("blacklist", from_on, blocks, about=listable)
 
 
 def _on(account: Account, notice: Notice) -> date:
     return day_of(notice.attempted_at, account.region)
-
-
-def _attempts(account: Account, reminder: Reminder) -> Iterator[Notice]:
-    """Return the notices that were tried for a reminder."""
-    for notice in account.notices.values():
-        if (
-            notice.purpose != reminder.purpose
-            or not reminder.opens <= _on(account, notice) <= reminder.closes
-        ):
-            continue
-        if notice.charge_ids is None or set(notice.charge_ids) & set(reminder.charge_ids or ()):
-            yield notice
-
-
-def _spoke_of(account: Account, notice: Notice, owed: Owed) -> bool:
-    """Whether a notice that arrived spoke of a charge once it was overdue."""
-    return (
-        notice.purpose in ("arrears", "blacklist")
-        and notice.outcome == "delivered"
-        and notice.contact_point_id is not None
-        and (notice.charge_ids is None or owed.charge.debt_id in notice.charge_ids)
-        and _on(account, notice) > owed.charge.due_on
-        and (owed.charge.posted_at is None or owed.charge.posted_at <= notice.attempted_at)
-    )
 
 
 # -- reading ------------------------------------------------------------------------------------------------

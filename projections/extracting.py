@@ -28,7 +28,7 @@ Pieces = Generator[bytes, None, None]
 CHUNK_BYTES = 262_144  # CSV handed on at once: some thousand rows
 GROUP_ROWS = 50_000  # rows of a Parquet row group: a few megabytes compressed
 GROUP_BYTES = 16_777_216  # or so much CSV, where rows are wide: what is in memory is a few times that
-FORMULA = "^[=+@\t\r-]"  # how a text begins that a spreadsheet would calculate
+FORMULA = "^[=+@\t\r\n＝＋＠－-]"  # noqa: RUF001 - how a text begins that a spreadsheet would calculate, also in full width
 
 Q = queries("projections.sql", "views.sql")
 

@@ -10,7 +10,6 @@ from datetime import date
 from typing import Any
 
 from domain.events.envelope import Recorded
-from domain.events.fields import Payload
 from domain.ledger.application import Ledger
 from domain.replay import in_order
 from domain.rules.book import Rulebook, rulebook_of
@@ -27,9 +26,7 @@ class Kept:
 
 
 class FactsModel(ReadModel):
-    """A model whose rows come from the rules' facts about one stream. `passes`: types of event it has no use for."""
-
-    passes: tuple[type[Payload], ...] = ()
+    """A model whose rows come from the rules' facts about one stream. What it passes is left out of these too."""
 
     def begin(self, subject: str) -> Kept:  # noqa: ARG002 - one beginning for all
         """Return nothing, to begin with."""

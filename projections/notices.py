@@ -90,7 +90,7 @@ class Notices(FactsModel):
     """The model, as the engine moves it."""
 
     name = "notices"
-    version = 1
+    version = 2
     kinds = frozenset({"account", "party"})
     tables = (
         Table("notice", Notice),

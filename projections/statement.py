@@ -8,18 +8,19 @@ a replay at that day says. No row depends on today.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from domain.account.money import AGING_BUCKETS
 from domain.calendar import day_of, end_of
 from domain.events import account as ev
 from domain.events.envelope import Recorded
+from domain.events.fields import REGISTRY, Payload
 from domain.ledger.application import Ledger
 from domain.ledger.database import Connection
 from domain.ledger.queries import queries
 from domain.replay import Question, replay, selected
 from domain.rules.facts import MONEY
-from projections.days import Day, change_days, days
+from projections.days import Day, ItemKind, Standing, change_days, days, of_no_charge
 from projections.engine import ReadModel, Rows, Seen, Table, Tables, question_of, reading
 from projections.paging import Column, Order, Place, page
 from projections.postings import CHART, RECEIVABLE, entries
@@ -40,8 +41,6 @@ LINE_KINDS = {
     ev.DepositReturned: "deposit_returned",
 }
 """What a line is called, by the event it shows."""
-
-ItemKind = Literal["charge", "late_fee", "overdrawn", "credit"]
 
 
 class Line(NamedTuple):
@@ -127,6 +126,11 @@ class Statement(ReadModel):
     version = 1
     kinds = frozenset({"account"})
     tables = (Table("statement_line", Line), Table("posting", Posting), Table("open_item", OpenItem))
+    passes = tuple(
+        kind
+        for kind in REGISTRY.values()
+        if kind.STREAM == "account" and kind not in (*MONEY, *DEPOSITS, ev.AccountOpened)
+    )
 
     def begin(self, subject: str) -> Moves:
         """Return an account without any money moved."""
@@ -146,15 +150,11 @@ class Statement(ReadModel):
 
     def rows(self, state: Moves, _seen: Seen) -> Rows:
         """Return the lines, the postings and the open items."""
-        walk = list(days(state.money, state.region))
-        lines = _lines(state, walk)
-        return Rows(
-            {
-                "statement_line": lines,
-                "posting": list(_postings(state, lines)),
-                "open_item": _open_items(state, ((d.on, _standing(d)) for d in walk)),
-            }
-        )
+        happened = [day_of(r.event.time, state.region) for r in state.money]
+        walk = list(days(state.money, happened))
+        lines, postings = _booked(state, happened, walk)
+        spans = _open_items(state, ((d.on, d.standing) for d in walk))
+        return Rows({"statement_line": lines, "posting": postings, "open_item": spans})
 
     def expected(self, history: Sequence[Recorded], seen: Seen, region: str) -> Tables:
         """Return the rows with the figures of replays: one at the end of each day on which something changed."""
@@ -170,40 +170,41 @@ class Statement(ReadModel):
             )["state"]
             for on in change_days(state.money, state.region)
         }
-        lines = _lines(state, list(days(state.money, state.region)))
+        happened = [day_of(r.event.time, state.region) for r in state.money]
+        lines, postings = _booked(state, happened, list(days(state.money, happened)))
         last_of = {line.effective_on: n for n, line in enumerate(lines)}
         for on, answer in answers.items():
             if on in last_of:
                 lines[last_of[on]] = lines[last_of[on]]._replace(balance_fen=answer["balance_fen"])
         spans = _open_items(state, ((on, _standing_replayed(a)) for on, a in answers.items()))
-        return {"statement_line": lines, "posting": list(_postings(state, lines)), "open_item": spans}
+        return {"statement_line": lines, "posting": postings, "open_item": spans}
 
 
 # -- lines and postings -------------------------------------------------------------------------------------
 
 
 class _Effect(NamedTuple):
-    """A part of what an event does: from which day, and how much of what it says."""
+    """A part of what an event does: when it happened, from which day it counts, and how much of what it says."""
 
     recorded: Recorded
+    happened: date
     part: int
     on: date
     amount_fen: int
 
 
-def _effects(state: Moves, walk: Sequence[Day]) -> Iterator[_Effect]:
+def _effects(state: Moves, happened: Sequence[date], walk: Sequence[Day]) -> Iterator[_Effect]:
     """Return what each event does, from the day on which it counts."""
     taken = _taken_back(walk)
-    for recorded in (*state.money, *state.deposits):
-        data, happened = recorded.event.data, day_of(recorded.event.time, state.region)
-        match data:
-            case ev.PaymentReceived():
-                yield _Effect(recorded, 1, data.value_date, data.amount_fen)
-            case ev.PaymentReversed():
-                parts = taken.pop(recorded.event.id, []) or [(happened, 0)]
-                yield from (_Effect(recorded, n, on, fen) for n, (on, fen) in enumerate(parts, 1))
-            case _:
-                yield _Effect(recorded, 1, happened, data.amount_fen)  # type: ignore[attr-defined]
+    deposited = [day_of(r.event.time, state.region) for r in state.deposits]
+    for recorded, day in zip((*state.money, *state.deposits), (*happened, *deposited), strict=True):
+        data = recorded.event.data
+        if isinstance(data, ev.PaymentReversed):
+            parts = taken.pop(recorded.event.id, []) or [(day, 0)]
+            yield from (_Effect(recorded, day, n, on, fen) for n, (on, fen) in enumerate(parts, 1))
+        else:
+            on = data.value_date if isinstance(data, ev.PaymentReceived) else day
+            yield _Effect(recorded, day, 1, on, data.amount_fen)  # type: ignore[attr-defined]
 
 
 def _taken_back(walk: Sequence[Day]) -> dict[str, list[tuple[date, int]]]:
@@ -223,17 +224,23 @@ def _taken_back(walk: Sequence[Day]) -> dict[str, list[tuple[date, int]]]:
     return found
 
 
-def _lines(state: Moves, walk: Sequence[Day]) -> list[Line]:
-    """Return the lines in the order in which they count, each with the balance after it."""
+def _booked(state: Moves, happened: Sequence[date], walk: Sequence[Day]) -> tuple[list[Line], list[Posting]]:
+    """Return the lines in the order in which they count, with the balance after each, and the double entry behind them.
+
+    `happened` has the day of each event in `state.money`.
+    """
     named = _Names(state.money)
     balance_fen = 0
-    lines = []
-    for effect in sorted(_effects(state, walk), key=_place):
-        recorded, data = effect.recorded, effect.recorded.event.data
-        change_fen = sum(e.amount_fen for e in entries(data, effect.amount_fen) if e.code == RECEIVABLE)
+    lines: list[Line] = []
+    postings: list[Posting] = []
+    counts: dict[int, int] = {}
+    for effect in sorted(_effects(state, happened, walk), key=_place):
+        recorded, event, data = effect.recorded, effect.recorded.event, effect.recorded.event.data
+        booked = entries(data, effect.amount_fen)
+        change_fen = sum(entry.amount_fen for entry in booked if entry.code == RECEIVABLE)
         balance_fen += change_fen
-        happened = day_of(recorded.event.time, state.region)
         rule_id = _RULES.get(type(data))
+        item_id, item_kind, period_start, period_end, due_on = _item(data)
         lines.append(
             Line(
                 subject=state.subject,
@@ -242,21 +249,44 @@ def _lines(state: Moves, walk: Sequence[Day]) -> list[Line]:
                 account_id=state.account_id,
                 region=state.region,
                 effective_on=effect.on,
-                occurred_at=recorded.event.time,
-                recorded_at=recorded.event.recordedtime,
+                occurred_at=event.time,
+                recorded_at=event.recordedtime,
                 kind=LINE_KINDS[type(data)],
-                **_item(data),
+                item_id=item_id,
+                item_kind=item_kind,
+                period_start=period_start,
+                period_end=period_end,
+                due_on=due_on,
                 amount_fen=effect.amount_fen,
                 change_fen=change_fen,
                 balance_fen=balance_fen,
-                event_id=recorded.event.id,
-                source=recorded.event.source,
+                event_id=event.id,
+                source=event.source,
                 rests_on=named.rests_on(recorded),
                 rule_id=rule_id,
-                rule_on=happened if rule_id else None,
+                rule_on=effect.happened if rule_id else None,
             )
         )
-    return lines
+        if not effect.amount_fen and isinstance(data, ev.PaymentReversed):
+            continue  # there was nothing to take back
+        for entry in booked:
+            line_no = counts[recorded.position] = counts.get(recorded.position, 0) + 1
+            postings.append(
+                Posting(
+                    subject=state.subject,
+                    position=recorded.position,
+                    line_no=line_no,
+                    account_id=state.account_id,
+                    region=state.region,
+                    effective_on=effect.on,
+                    recorded_at=event.recordedtime,
+                    code=entry.code,
+                    amount_fen=entry.amount_fen,
+                    event_id=event.id,
+                    source=event.source,
+                )
+            )
+    return lines, postings
 
 
 _RULES = {ev.ChargePosted: "charge-basis", ev.LateFeeAssessed: "late-fee"}
@@ -268,32 +298,24 @@ def _place(effect: _Effect) -> tuple[date, datetime, datetime, int, int]:
     return effect.on, event.time, event.recordedtime, effect.recorded.position, effect.part
 
 
-def _item(data: Any) -> dict[str, Any]:
-    """Return what a line is about: the id of the charge, fee, payment, credit or deposit, and its own dates."""
-    names = ("charge_id", "fee_id", "payment_id", "credit_id", "deposit_id")
-    if isinstance(data, ev.LateFeeAssessed):
-        return {
-            "item_id": data.fee_id,
-            "item_kind": "late_fee",
-            "period_start": data.from_,
-            "period_end": data.to,
-            "due_on": data.to,
-        }
-    found = {
-        "item_id": next((v for n in names if (v := getattr(data, n, None)) is not None), None),
-        "item_kind": None,
-        "period_start": None,
-        "period_end": None,
-        "due_on": None,
-    }
-    if isinstance(data, ev.ChargePosted):
-        found |= {
-            "item_kind": data.kind,
-            "period_start": data.period_start,
-            "period_end": data.period_end,
-            "due_on": data.due_on,
-        }
-    return found
+def _item(data: Payload) -> tuple[str | None, str | None, date | None, date | None, date | None]:
+    """Return what a line is about: its id, and of a charge or a fee its kind, period (end exclusive) and due date."""
+    match data:
+        case ev.ChargePosted():
+            return data.charge_id, data.kind, data.period_start, data.period_end, data.due_on
+        case ev.LateFeeAssessed():
+            return data.fee_id, "late_fee", data.from_, data.to, data.to
+        case ev.ChargeReversed() | ev.PaymentAllocated():
+            item_id = data.charge_id or data.fee_id
+        case ev.PaymentReceived() | ev.PaymentReversed():
+            item_id = data.payment_id
+        case ev.CreditGranted():
+            item_id = data.credit_id
+        case ev.DepositTaken() | ev.DepositReturned():
+            item_id = data.deposit_id
+        case _:
+            item_id = None
+    return item_id, None, None, None, None
 
 
 class _Names:
@@ -330,49 +352,12 @@ class _Names:
         return [e.id if e.source == recorded.event.source else f"{e.source}#{e.id}" for e in events]
 
 
-def _postings(state: Moves, lines: Sequence[Line]) -> Iterator[Posting]:
-    """Return the double entry behind lines."""
-    said = {r.position: r.event.data for r in (*state.money, *state.deposits)}
-    counts: dict[int, int] = {}
-    for line in lines:
-        if line.kind == "payment_reversed" and not line.amount_fen:
-            continue  # there was nothing to take back
-        for entry in entries(said[line.position], line.amount_fen):
-            counts[line.position] = counts.get(line.position, 0) + 1
-            yield Posting(
-                subject=line.subject,
-                position=line.position,
-                line_no=counts[line.position],
-                account_id=line.account_id,
-                region=line.region,
-                effective_on=line.effective_on,
-                recorded_at=line.recorded_at,
-                code=entry.code,
-                amount_fen=entry.amount_fen,
-                event_id=line.event_id,
-                source=line.source,
-            )
-
-
 # -- open items ---------------------------------------------------------------------------------------------
 
-_Standing = dict[tuple[ItemKind, str], tuple[date | None, int]]
-"""By kind and id: when it is due, and what is left unpaid of it in fen."""
 
-
-def _standing(day: Day) -> _Standing:
-    """Return what a day leaves open."""
-    money = day.money
-    found: _Standing = {("charge", i.charge_id): (i.due_on, i.unpaid_fen) for i in money.open_items}
-    found |= {("late_fee", k): (day.fees_due[k], fen) for k, fen in money.unpaid_fee_fen.items()}
-    return found | _of_no_charge(
-        money.principal_fen, sum(i.unpaid_fen for i in money.open_items), money.credit_fen
-    )
-
-
-def _standing_replayed(answer: dict[str, Any]) -> _Standing:
+def _standing_replayed(answer: dict[str, Any]) -> Standing:
     """Return what a replay's answer leaves open."""
-    found: _Standing = {}
+    found: Standing = {}
     kinds: tuple[tuple[ItemKind, str, str], ...] = (
         ("charge", "charges", "charge_id"),
         ("late_fee", "late_fees", "fee_id"),
@@ -382,19 +367,10 @@ def _standing_replayed(answer: dict[str, Any]) -> _Standing:
             if one["unpaid_fen"]:
                 found[kind, one[name]] = date.fromisoformat(one["due_on"]), one["unpaid_fen"]
     charges_fen = sum(c["unpaid_fen"] for c in answer["charges"])
-    return found | _of_no_charge(answer["principal_fen"], charges_fen, answer["credit_fen"])
+    return found | of_no_charge(answer["principal_fen"] - charges_fen, answer["credit_fen"])
 
 
-def _of_no_charge(principal_fen: int, charges_fen: int, credit_fen: int) -> _Standing:
-    found: _Standing = {}
-    if principal_fen != charges_fen:
-        found["overdrawn", ""] = None, principal_fen - charges_fen
-    if credit_fen:
-        found["credit", ""] = None, -credit_fen
-    return found
-
-
-def _open_items(state: Moves, walk: Iterable[tuple[date, _Standing]]) -> list[OpenItem]:
+def _open_items(state: Moves, walk: Iterable[tuple[date, Standing]]) -> list[OpenItem]:
     """Return from when until when each item stood with which amount."""
     found: list[OpenItem] = []
     standing: dict[tuple[ItemKind, str], OpenItem] = {}

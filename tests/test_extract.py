@@ -3,7 +3,6 @@
 import base64
 import csv
 import hashlib
-import importlib
 import io
 import json
 import resource
@@ -19,6 +18,7 @@ from pyarrow import parquet
 from structlog.testing import capture_logs
 
 import api.commands.extract
+from api import extracts
 from api.cli import main
 from api.runtime import READ_MODELS, Runtime, present
 from domain.events.fields import MalformedError
@@ -32,7 +32,6 @@ from tests.support import LEDGER, bring, charge_line, opening_line, payment_line
 
 pytestmark = pytest.mark.storage
 
-extracts = importlib.import_module("api.billing.extracts")  # the package has its router under this name
 TABLES = sources(READ_MODELS)
 STATUS, LINES, ITEMS = TABLES["billing_status"], TABLES["statement_line"], TABLES["statement_open_item"]
 MONEY = [m for m in READ_MODELS if m.name in ("billing_status", "statement")]
@@ -154,7 +153,7 @@ def test_what_is_hard_to_write_down_comes_through(owing):
 
 
 @EACH
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0d"])
 def test_a_formula_is_left_to_programs_and_disarmed_for_spreadsheets(owing, form, start):
     """Given a text a spreadsheet would calculate, then it is as it is, or has an apostrophe where that is asked."""
     put(owing, STATUS, status=f"{start}1+2", balance_fen=-5)
@@ -416,7 +415,20 @@ def test_the_tables_are_listed(client):
     """So that a consumer knows what there is."""
     listed = client.get("/billing/extracts").json()["tables"]
     assert {"table": "statement_line", "model": "statement"} in listed
-    assert len(listed) == len(TABLES)
+    listed += client.get("/management/extracts").json()["tables"]
+    assert sorted(one["table"] for one in listed) == sorted(TABLES)
+
+
+def test_billing_extracts_what_it_may_see_and_management_the_rest(client):
+    """What is about people and conduct is no view of billing's, and no extract of theirs either."""
+    kept = {m.name for m in READ_MODELS if not m.for_billing}
+    for_billing = {one["model"] for one in client.get("/billing/extracts").json()["tables"]}
+    assert for_billing & kept == set()
+    assert {one["model"] for one in client.get("/management/extracts").json()["tables"]} == kept
+    assert client.get("/management/extracts/accountability_penalty").status_code == 200
+    for table in ("registration", "cases_promise"):
+        refused = client.get(f"/billing/extracts/{table}")
+        assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid")
 
 
 @pytest.mark.parametrize(

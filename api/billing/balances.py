@@ -1,6 +1,7 @@
 """The addresses of what all accounts come to on a day: the trial balance, and the aging of what is owed."""
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
@@ -8,13 +9,22 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.common import Projection, answered, city_of, day_asked, ledger_asked, projection_example
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
 from api.problems import documented
-from api.reading import Waiting, built, reached
+from api.reading import (
+    Projection,
+    Waiting,
+    answered,
+    built,
+    city_of,
+    ledger_asked,
+    projection_example,
+    reached,
+)
 from api.requests import JsonRoute, Region, Running
 from domain.account.money import AGING_BUCKETS
-from domain.events.fields import AMOUNT_MAX_FEN, Day
+from domain.calendar import day_of
+from domain.events.fields import AMOUNT_MAX_FEN, Day, MalformedError
 from projections.paging import Column
 from projections.postings import CHART, RECEIVABLE
 from projections.statement import ACCOUNT_KEY, Aged, Statement, TrialBalance, aging, trial_balance
@@ -26,6 +36,14 @@ router = APIRouter(prefix="/billing", tags=["billing"], route_class=JsonRoute)
 On = Annotated[
     Day | None, Query(description="the day, at whose end; today by default", examples=["2014-12-09"])
 ]
+
+
+def _day_asked(on: date | None, now: datetime, region: str) -> date:
+    """Return the day that is asked for, by default today; raises MalformedError for one that has not come."""
+    today = day_of(now, region)
+    if on is not None and on > today:
+        raise MalformedError("on", f"should not be after today, {today}")
+    return on or today
 
 
 class Turnover(BaseModel):
@@ -170,7 +188,7 @@ async def balance(*, runtime: Running, wait: Waiting, on: On = None, region: Reg
     ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
     standing = await reached(ledger, Statement.name, wait)
     now = runtime.clock()
-    day = day_asked(on, now, region or ledger.region)
+    day = _day_asked(on, now, region or ledger.region)
     found = await anyio.to_thread.run_sync(lambda: built(lambda: trial_balance(ledger, day, city_of(region))))
     regions = _regions(found)
     body = {"on": day, "regions": regions, "ties": all(r["ties"] for r in regions)}
@@ -287,7 +305,7 @@ async def aged(
     ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
     standing = await reached(ledger, Statement.name, wait)
     now = runtime.clock()
-    day = day_asked(on, now, region or ledger.region)
+    day = _day_asked(on, now, region or ledger.region)
     asked = {"city": city_of(region), "past_due_days": past_due_days, "principal_fen": principal_fen}
     found = await anyio.to_thread.run_sync(lambda: built(lambda: aging(ledger, day, asked, part.paged)))
     rows, following = cut(found.accounts, sort, part)

@@ -6,7 +6,7 @@ meanwhile: the cursor says positions of the log and moments of the calendar, not
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -15,12 +15,20 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.common import Projection, answered, ledger_asked, projection_example
 from api.billing.reading import MODEL, on_today
 from api.billing.routes import AccountStatus
 from api.paging import CURSOR_MAX_CHARS, LIMIT_DEFAULT, Limit
 from api.problems import documented
-from api.reading import Waiting, built, reached
+from api.reading import (
+    Projection,
+    Waiting,
+    answered,
+    built,
+    city_of,
+    ledger_asked,
+    projection_example,
+    reached,
+)
 from api.requests import JsonRoute, Region, Running
 from domain.events.fields import MalformedError, parse_instant
 from domain.ledger.recorder import POSITION_MAX
@@ -50,7 +58,7 @@ class Changes(BaseModel):
     description="Without a cursor it begins with all accounts. Keep `next` once the accounts are stored, and read with"
     " it: every change comes at least once, also one that no event makes, as a payment's value date. An account comes"
     " as it reads now, so several changes may come as one. After a new version of the read model all accounts come"
-    " again. One ledger at a time.",
+    " again. One ledger, or a city of it, at a time.",
     operation_id="billing_changes",
     response_model=Changes,
     responses={
@@ -93,34 +101,35 @@ async def get_changes(
 ) -> Response:
     """Return the next accounts that changed."""
     ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
-    cursor = read_cursor(after, ledger.region) if after is not None else None
+    place = city_of(region) or ledger.region
+    cursor = read_cursor(after, place) if after is not None else None
     standing = await reached(ledger, MODEL, wait)
     now = runtime.clock()
     rows, following = await anyio.to_thread.run_sync(
-        lambda: built(lambda: changes(ledger, cursor, now, limit))
+        lambda: built(lambda: changes(ledger, cursor, now, limit, city_of(region)))
     )
     body = {
         "accounts": [{**on_today(row, now), "position": row.position} for row in rows],
-        "next": written(following, ledger.region),
+        "next": written(following, place),
         "more": following.at is not None,
     }
     return answered(body, ledger, standing, now)
 
 
-def written(cursor: Cursor, ledger: str) -> str:
+def written(cursor: Cursor, place: str) -> str:
     """Return a cursor as text for callers, who need not know what is in it."""
-    text = orjson.dumps([ledger, *cursor])
+    text = orjson.dumps([place, *cursor])
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
-def read_cursor(text: str, ledger: str) -> Cursor:
-    """Return the cursor of a text; raises MalformedError where it is none of this ledger's feed."""
-    wrong = MalformedError("after", "should be the `next` of the answer before, of the same ledger")
+def read_cursor(text: str, place: str) -> Cursor:
+    """Return the cursor of a text; raises MalformedError where it is none of the feed of this ledger or city."""
+    wrong = MalformedError("after", "should be the `next` of the answer before, of the same region")
     try:
         read = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (binascii.Error, ValueError) as error:
         raise wrong from error
-    if not isinstance(read, list) or len(read) != 1 + len(Cursor._fields) or read[0] != ledger:
+    if not isinstance(read, list) or len(read) != 1 + len(Cursor._fields) or read[0] != place:
         raise wrong
     version, position, moment, to_position, to_moment, at = read[1:]
     numbers = (version, position, to_position, 0 if at is None else at)
@@ -133,6 +142,7 @@ def _moment(text: Any, wrong: MalformedError) -> datetime:
     if not isinstance(text, str):
         raise wrong
     try:
-        return parse_instant(text)
+        # in UTC: the database knows no offsets of 16 hours and more
+        return parse_instant(text).astimezone(timezone.utc)  # noqa: UP017 - as everywhere
     except ValueError as error:
         raise wrong from error

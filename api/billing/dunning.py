@@ -8,10 +8,18 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.common import Projection, answered, city_of, ledger_asked, projection_example
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
 from api.problems import documented
-from api.reading import Waiting, built, reached
+from api.reading import (
+    Projection,
+    Waiting,
+    answered,
+    built,
+    city_of,
+    ledger_asked,
+    projection_example,
+    reached,
+)
 from api.requests import JsonRoute, Region, Running
 from domain.calendar import day_of
 from domain.events.fields import AMOUNT_MAX_FEN, Day, Identifier
@@ -39,7 +47,7 @@ Sort = Literal[
 
 
 class BlockedBy(BaseModel):
-    """What forbids a step, and the dispute hold or the charge it is about."""
+    """What forbids a step, and the dispute hold, the charge or the number it is about."""
 
     reason: Block
     id: str | None
@@ -95,8 +103,9 @@ _STEP = {
     "/dunning",
     summary="The dunning worklist: what is next for an account, from when, and what blocks it",
     description="Steps not taken yet, of accounts that leave or are about to leave something unpaid: to remind, to"
-    " announce, to suspend, to terminate, to list. Their days are those of the policies that close a day. `due_by`"
-    " gives what may be taken by a day.",
+    " announce, to suspend, to terminate, to list. Their days are those of the policies that close a day, with the"
+    " built-in windows: where a ledger published others, the close of the day goes by those. `due_by` gives what may be"
+    " taken by a day.",
     operation_id="billing_dunning",
     response_model=DunningAnswer,
     responses={

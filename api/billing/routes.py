@@ -9,28 +9,19 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.billing.reading import MODEL, on_today, page_of, row_of
+from api.paging import LIMIT_DEFAULT, Limit
 from api.problems import ProblemError, documented
-from api.reading import Waiting, candidates, projection_of, reached
+from api.reading import Projection, Waiting, candidates, city_of, projection_example, projection_of, reached
 from api.requests import JsonRoute, Region, Running, answer
 from domain.events.fields import IDENTIFIER_MAX_CHARS, Identifier
 from domain.ledger.application import Ledger
 from projections.billing_status import Status
 
-LIMIT_DEFAULT = 100
-LIMIT_MAX = 1_000  # rows in an answer: some 1 MB of JSON
 LEDGER_MAX_CHARS = 40
 
 router = APIRouter(prefix="/billing", tags=["billing"], route_class=JsonRoute)
 
-_PROJECTION = {
-    "name": "billing_status",
-    "version": 1,
-    "ledger": "heilongjiang",
-    "position": 102,
-    "lag": 0,
-    "moved_at": "2014-12-09T03:00:00Z",
-    "age_s": 0.0,
-}
+_PROJECTION = projection_example(MODEL)
 _ROW = {
     "account_id": "A-FTTH",
     "party_id": "P-HRB",
@@ -50,18 +41,6 @@ _ROW = {
     "disputed": False,
     "stream_version": 24,
 }
-
-
-class Projection(BaseModel):
-    """How far the read model is: `lag` counts the events it has yet to fold."""
-
-    name: str
-    version: int
-    ledger: str
-    position: int
-    lag: int
-    moved_at: str
-    age_s: float
 
 
 class AccountStatus(BaseModel):
@@ -162,7 +141,7 @@ async def accounts(
             description="the `next` of the page before",
         ),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    limit: Limit = LIMIT_DEFAULT,
     party_id: Identifier | None = None,
     status: Literal["pending", "active", "suspended", "terminated"] | None = None,
     owing: Annotated[bool, Query(description="only accounts with a balance to pay")] = False,
@@ -173,7 +152,13 @@ async def accounts(
     if wait.min_position is not None and len(ledgers) > 1:
         raise ProblemError("ledger.ambiguous", "a position is of one ledger: name it with ?region=")
     from_ledger, _, from_id = (after or "").partition("/")
-    wanted = {"limit": limit, "party_id": party_id, "status": status, "owing": owing}
+    wanted = {
+        "limit": limit,
+        "city": city_of(region),
+        "party_id": party_id,
+        "status": status,
+        "owing": owing,
+    }
     for index, ledger in enumerate(ledgers):
         if ledger.region < from_ledger:
             continue

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.common import Projection, answered, projection_example
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
 from api.problems import documented
-from api.reading import Waiting, built, reached
+from api.reading import Projection, Waiting, answered, built, projection_example, reached
 from api.requests import JsonRoute, Region, Running
 from domain.calendar import day_of
 from domain.events.fields import Day, Identifier

@@ -5,6 +5,7 @@ from api.commands import (
     comparison,
     dossier,
     extract,
+    generate,
     history,
     models,
     notices,
@@ -13,4 +14,16 @@ from api.commands import (
     transfer,
 )
 
-GROUPS = (service, transfer, extract, history, comparison, remedies, dossier, calendar, notices, models)
+GROUPS = (
+    service,
+    transfer,
+    generate,
+    extract,
+    history,
+    comparison,
+    remedies,
+    dossier,
+    calendar,
+    notices,
+    models,
+)

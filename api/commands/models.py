@@ -106,8 +106,8 @@ def _rebuild_one(
         )  # fmt: skip
     except StoppedError as error:
         raise CommandError(
-            f"{ledger.region} {model.name} stopped at {error}; what is read stays as it was,"
-            " and the next rebuild goes on from there"
+            f"{ledger.region} {model.name} stopped at {error}; what is read stays as it was:"
+            " rebuild it again after the fix"
         ) from error
     standing = next(s for s in standings(ledger) if s.name == model.name)
     return {

@@ -2,14 +2,17 @@
 
 from fastapi import APIRouter
 
+from api.extracts import extracts_of
 from api.management.accountability import router as accountability
 from api.management.actions import router as actions
 from api.management.hot_spots import router as hot_spots
 from api.management.parties import router as parties
+from api.runtime import READ_MODELS
 
 router = APIRouter()
+extracts = extracts_of("management", [model for model in READ_MODELS if not model.for_billing])
 # Side by side, each with the whole prefix: a route of a router in a router is logged without it.
-for part in (hot_spots, accountability, actions, parties):
+for part in (hot_spots, accountability, actions, parties, extracts):
     router.include_router(part)
 
 __all__ = ["router"]

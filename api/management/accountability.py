@@ -7,10 +7,9 @@ from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.common import city_of, projection_example
 from api.management.asking import PROBLEMS, Answer, Days, asked, management, scope_of
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
-from api.reading import Waiting
+from api.reading import Waiting, city_of, projection_example
 from api.requests import Region, Running
 from domain.events.case import PenaltyKind, PenaltySubject
 from domain.events.fields import Identifier, MalformedError

@@ -6,10 +6,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.common import city_of, projection_example
 from api.management.asking import PROBLEMS, Answer, asked, management
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
-from api.reading import Waiting
+from api.reading import Waiting, city_of, projection_example
 from api.requests import Region, Running
 from domain.events.case import ActionScope, RootCause
 from domain.events.fields import Identifier

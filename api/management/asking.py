@@ -9,9 +9,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.common import Projection, answered, city_of, ledger_asked
 from api.problems import documented
-from api.reading import Wait, built, reached
+from api.reading import Projection, Wait, answered, built, city_of, ledger_asked, reached
 from api.requests import JsonRoute
 from api.runtime import Runtime
 from domain.calendar import day_of

@@ -7,15 +7,14 @@ from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.common import city_of, projection_example
 from api.management.asking import PROBLEMS, Answer, Days, asked, management
 from api.paging import After, cut, wanted
-from api.reading import Waiting
+from api.reading import Waiting, city_of, projection_example
 from api.requests import Region, Running
 from domain.ledger.application import Ledger
 from projections.complaints import KEY, SORTS, Asked, Complaints, hot_spots
 
-TOP_DEFAULT = 20  # what the first measure of 2014-12-17 asks each branch to list, at the least
+TOP_MIN = 20  # what the first measure of 2014-12-17 asks each branch to list, at the least
 TOP_MAX = 500
 CATEGORY_MAX_CHARS = 200
 
@@ -152,7 +151,7 @@ async def get_hot_spots(
     ] = None,
     by: Annotated[Literal["city", "province"], Query(description="how wide a place is")] = "city",
     sort: Literal["-complaints", "-accounts", "-parties", "-at_stake_fen", "next_due_on"] = "-complaints",
-    top: Annotated[int, Query(ge=1, le=TOP_MAX, description="how many in an answer")] = TOP_DEFAULT,
+    top: Annotated[int, Query(ge=TOP_MIN, le=TOP_MAX, description="how many in an answer")] = TOP_MIN,
     after: After = None,
     region: Region = None,
 ) -> Response:

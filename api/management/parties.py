@@ -11,7 +11,6 @@ import anyio.to_thread
 from fastapi import Path, Query
 from starlette.responses import Response
 
-from api.billing.common import projection_example
 from api.investigations.asking import MOMENT_MAX_CHARS
 from api.investigations.routes import Entry
 from api.investigations.timeline import entry, parse_cursor
@@ -19,7 +18,7 @@ from api.management.asking import Answer, management
 from api.masking import masked_json
 from api.paging import LIMIT_DEFAULT, Limit
 from api.problems import ProblemError, documented
-from api.reading import Waiting, built, projection_of, reached
+from api.reading import Waiting, built, projection_example, projection_of, reached
 from api.requests import Region, Running
 from domain.events.fields import Identifier, MalformedError
 from domain.ledger.recorder import POSITION_MAX

@@ -8,10 +8,9 @@ import anyio.to_thread
 from fastapi import Depends, Query
 from starlette.responses import Response
 
-from api.billing.common import answered, city_of, ledger_asked, projection_example
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
 from api.problems import documented
-from api.reading import Wait, Waiting, built, reached
+from api.reading import Wait, Waiting, answered, built, city_of, ledger_asked, projection_example, reached
 from api.requests import Region, Running
 from api.runtime import Runtime
 from domain.calendar import day_of
@@ -20,7 +19,7 @@ from domain.ledger.application import Ledger
 from projections.paging import Column, Part
 
 Rows = list[dict[str, Any]]
-Word = Annotated[str | None, Query(min_length=1, max_length=TEXT_MAX_CHARS)]
+Word = Annotated[str | None, Query(min_length=1, max_length=TEXT_MAX_CHARS, pattern=r"^[^\x00]*$")]
 Id = Identifier | None
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.billing.common import Projection
+from api.reading import Projection
 from api.registers.asking import Id, Listing, Paged, Reading, described, today
 from api.requests import JsonRoute
 from projections.blacklist import KEY, SORTS, Blacklist, entries

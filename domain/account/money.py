@@ -5,9 +5,11 @@ value date; what no allocation in effect has placed goes to the oldest due charg
 any late fee. Pure arithmetic over what the fold gathered; no event and no clock is read here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from operator import attrgetter
+from typing import NamedTuple
 
 AGING_BUCKETS = ("current", "d1_30", "d31_60", "d61_90", "d90_plus")
 _BUCKET_ENDS = ((0, "current"), (30, "d1_30"), (60, "d31_60"), (90, "d61_90"))
@@ -128,7 +130,10 @@ def bucket_of(days_past_due: int) -> str:
 
 def oldest_first(debts: Iterable[Debt]) -> list[Debt]:
     """Return debts by due date, those of one day as they were posted."""
-    return sorted(debts, key=lambda d: d.due_on)
+    return sorted(debts, key=_due_on)
+
+
+_due_on = attrgetter("due_on")
 
 
 def balance_fen(books: Books, on: date) -> int:
@@ -142,7 +147,7 @@ def balance_fen(books: Books, on: date) -> int:
 
 def _funds_fen(books: Books, debts: Iterable[Debt], paid_fen: int) -> int:
     """Return what there is to settle debts with, in fen; below zero where more was given back than there was."""
-    over_reversed_fen = sum(max(0, d.reversed_fen - d.amount_fen) for d in debts)
+    over_reversed_fen = sum(d.reversed_fen - d.amount_fen for d in debts if d.reversed_fen > d.amount_fen)
     return (
         paid_fen
         + books.credits_fen
@@ -153,30 +158,61 @@ def _funds_fen(books: Books, debts: Iterable[Debt], paid_fen: int) -> int:
     )
 
 
+class Settled(NamedTuple):
+    """What is left of debts and of the money for them once they were paid in their order."""
+
+    unpaid_fen: dict[str, int]
+    """Of each charge that is not settled, by its id, oldest first."""
+    unpaid_fee_fen: dict[str, int]
+    """The same of late fees."""
+    overdrawn_fen: int
+    """What was given back beyond all there was."""
+    credit_fen: int
+
+
+def settled(
+    books: Books,
+    charges: Sequence[Debt],
+    fees: Sequence[Debt],
+    paid_fen: int,
+    counted: Mapping[str, Payment] = {},
+) -> Settled:
+    """Settle debts, oldest first, with so much paid money and what else the books have given.
+
+    `counted` are the payments that allocations may place; without any, none does.
+    """
+    funds_fen = _funds_fen(books, (*charges, *fees), paid_fen)
+    overdrawn_fen, funds_fen = max(0, -funds_fen), max(0, funds_fen)
+    unpaid = {d.debt_id: d.amount_fen - d.reversed_fen for d in charges if d.amount_fen > d.reversed_fen}
+    unpaid_fee = {d.debt_id: d.amount_fen - d.reversed_fen for d in fees if d.amount_fen > d.reversed_fen}
+    if books.allocations:
+        funds_fen -= _allocate(books.allocations, counted, unpaid, unpaid_fee, funds_fen)
+    unpaid, funds_fen = _settle(unpaid, funds_fen)
+    unpaid_fee, funds_fen = _settle(unpaid_fee, funds_fen)
+    return Settled(unpaid, unpaid_fee, overdrawn_fen, funds_fen)
+
+
 def figures(books: Books, on: date) -> Figures:
     """Return what the books say on a day (in the region's time zone)."""
-    counted = {k: p for k, p in books.payments.items() if p.reversed_by is None and p.value_date <= on}
-    later = [p.value_date for p in books.payments.values() if p.reversed_by is None and p.value_date > on]
+    standing = [(k, p) for k, p in books.payments.items() if p.reversed_by is None]
+    counted = {k: p for k, p in standing if p.value_date <= on}
+    later = [p.value_date for _, p in standing if p.value_date > on]
     charges, fees = oldest_first(books.charges.values()), oldest_first(books.fees.values())
-    funds_fen = _funds_fen(books, (*charges, *fees), sum(p.amount_fen for p in counted.values()))
-    overdrawn_fen, funds_fen = max(0, -funds_fen), max(0, funds_fen)
-    unpaid = {d.debt_id: d.standing_fen for d in charges}
-    unpaid_fee = {d.debt_id: d.standing_fen for d in fees}
-    funds_fen -= _allocate(books.allocations, counted, unpaid, unpaid_fee, funds_fen)
-    funds_fen = _settle(unpaid, funds_fen)
-    funds_fen = _settle(unpaid_fee, funds_fen)
-
-    principal_fen = sum(unpaid.values()) + overdrawn_fen
-    fee_fen = sum(unpaid_fee.values())
-    open_items = tuple(OpenItem(d.debt_id, d.due_on, unpaid[d.debt_id]) for d in charges if unpaid[d.debt_id])
+    left = settled(books, charges, fees, sum(p.amount_fen for p in counted.values()), counted)
+    unpaid = left.unpaid_fen
+    principal_fen = sum(unpaid.values()) + left.overdrawn_fen
+    fee_fen = sum(left.unpaid_fee_fen.values())
+    open_items = tuple(
+        OpenItem(d.debt_id, d.due_on, unpaid[d.debt_id]) for d in charges if d.debt_id in unpaid
+    )
     return Figures(
-        balance_fen=principal_fen + fee_fen - funds_fen,
+        balance_fen=principal_fen + fee_fen - left.credit_fen,
         principal_fen=principal_fen,
         late_fee_fen=fee_fen,
-        credit_fen=funds_fen,
+        credit_fen=left.credit_fen,
         past_due=past_due(open_items, principal_fen, on),
         open_items=open_items,
-        unpaid_fee_fen={k: v for k, v in unpaid_fee.items() if v},
+        unpaid_fee_fen=left.unpaid_fee_fen,
         next_change_on=min(later, default=None),
     )
 
@@ -210,7 +246,7 @@ def past_due(open_items: Sequence[OpenItem], principal_fen: int, on: date) -> Pa
 
 def _allocate(
     allocations: Sequence[Allocation],
-    payments: dict[str, Payment],
+    payments: Mapping[str, Payment],
     unpaid: dict[str, int],
     unpaid_fee: dict[str, int],
     funds_fen: int,
@@ -233,12 +269,13 @@ def _allocate(
     return taken_fen
 
 
-def _settle(unpaid: dict[str, int], funds_fen: int) -> int:
-    """Pay debts in their order from funds; return what is left of the funds."""
-    for debt_id, owed in unpaid.items():
-        if not funds_fen:
-            break
-        take = min(owed, funds_fen)
-        unpaid[debt_id] -= take
-        funds_fen -= take
-    return funds_fen
+def _settle(unpaid: Mapping[str, int], funds_fen: int) -> tuple[dict[str, int], int]:
+    """Pay debts in their order from funds; return what is left unpaid, and of the funds."""
+    left: dict[str, int] = {}
+    for debt_id, owed_fen in unpaid.items():
+        if owed_fen > funds_fen:
+            left[debt_id] = owed_fen - funds_fen
+            funds_fen = 0
+        else:
+            funds_fen -= owed_fen
+    return left, funds_fen

@@ -1,83 +1,57 @@
-"""Columns of many rows as PostgreSQL takes them in binary, made in one go.
+"""Values and columns of many rows as PostgreSQL takes them in binary, made in one go.
 
 psycopg's own dumper of lists looks at every element several times, which costs more than all else in an append.
-Source of the form: PostgreSQL, array_recv in src/backend/utils/adt/arrayfuncs.c, and the receive function of each type.
+Source of the forms: PostgreSQL's array_recv (src/backend/utils/adt/arrayfuncs.c) and each type's receive function.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from struct import Struct
-from typing import Any
-
-from psycopg.adapt import Buffer, Dumper, PyFormat
-from psycopg.pq import Format
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _HEADER = Struct("!iiIii").pack
 _LENGTH = Struct("!i").pack
+_BIGINT = Struct("!q").pack
 _INTEGER = Struct("!ii").pack
 _MOMENT = Struct("!iq").pack
+_EMPTY_BYTES = 12  # the header of an array without elements has no dimension
 
 
-class Column:
-    """An array without nulls, encoded: its bytes, and what they are an array of."""
-
-    __slots__ = ("data", "oid")
-
-    def __init__(self, data: bytes, oid: int) -> None:
-        self.data = data
-        self.oid = oid
-
-
-def texts(values: Sequence[str]) -> Column:
+def texts(values: Sequence[str]) -> bytes:
     """Return a text[]."""
-    return _column([v.encode() for v in values], 25, 1009)
+    return binaries([v.encode() for v in values], oid=25)
 
 
-def binaries(values: Sequence[bytes]) -> Column:
-    """Return a bytea[]."""
-    return _column(values, 17, 1001)
-
-
-def integers(values: Sequence[int]) -> Column:
-    """Return an integer[]."""
-    return _joined([_INTEGER(4, v) for v in values], 23, 1007)
-
-
-def moments(values: Sequence[datetime]) -> Column:
-    """Return a timestamptz[] of aware moments."""
-    return _joined([_MOMENT(8, (v - _EPOCH) // _MICROSECOND) for v in values], 1184, 1185)
-
-
-def _column(values: Sequence[bytes], element: int, oid: int) -> Column:
+def binaries(values: Sequence[bytes], oid: int = 17) -> bytes:
+    """Return a bytea[], or an array of another type whose elements are encoded already."""
     parts: list[bytes] = []
     for value in values:
         parts += (_LENGTH(len(value)), value)
-    return _joined(parts, element, oid, len(values))
+    return _array(parts, oid, len(values))
 
 
-def _joined(parts: list[bytes], element: int, oid: int, count: int | None = None) -> Column:
-    count = len(parts) if count is None else count
-    header = _HEADER(1, 0, element, count, 1) if count else _HEADER(0, 0, element, 0, 0)[:12]
-    return Column(header + b"".join(parts), oid)
+def integers(values: Sequence[int]) -> bytes:
+    """Return an integer[]."""
+    return _array([_INTEGER(4, v) for v in values], 23, len(values))
 
 
-class ColumnDumper(Dumper):
-    """Hands a column over as it is."""
+def moments(values: Sequence[datetime]) -> bytes:
+    """Return a timestamptz[] of aware moments."""
+    return _array([_MOMENT(8, (v - _EPOCH) // _MICROSECOND) for v in values], 1184, len(values))
 
-    format = Format.BINARY
 
-    def dump(self, obj: Column) -> Buffer:
-        """Return the column's bytes."""
-        return obj.data
+def moment(value: datetime) -> bytes:
+    """Return a timestamptz of an aware moment."""
+    return _BIGINT((value - _EPOCH) // _MICROSECOND)
 
-    def get_key(self, obj: Column, format: PyFormat) -> Any:  # noqa: A002, ARG002
-        """Return what tells columns of different types apart."""
-        return Column, obj.oid
 
-    def upgrade(self, obj: Column, format: PyFormat) -> Dumper:  # noqa: A002, ARG002
-        """Return a dumper of the column's own type."""
-        made = ColumnDumper(Column, None)
-        made.oid = obj.oid
-        return made
+def bigint(value: int) -> bytes:
+    """Return a bigint."""
+    return _BIGINT(value)
+
+
+def _array(parts: Sequence[bytes], oid: int, count: int) -> bytes:
+    if not count:
+        return _HEADER(0, 0, oid, 0, 0)[:_EMPTY_BYTES]
+    return _HEADER(1, 0, oid, count, 1) + b"".join(parts)

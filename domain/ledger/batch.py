@@ -17,7 +17,7 @@ from domain.events.envelope import Recorded
 from domain.events.links import links_of
 from domain.events.party import PersonalDataErased
 from domain.ledger.application import NEEDS_ROUNDS_MAX, Ledger
-from domain.ledger.arrays import binaries, integers, moments, texts
+from domain.ledger.arrays import bigint, binaries, integers, moment, moments, texts
 from domain.ledger.codec import chain
 from domain.ledger.database import Connection
 from domain.ledger.sealing import sealed
@@ -108,7 +108,7 @@ class Columns:
     requests: list[bytes] = field(default_factory=list)
     responses: list[bytes] = field(default_factory=list)
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> dict[str, bytes]:
         """Return the columns by name, encoded."""
         return {
             "subjects": texts(self.subjects),
@@ -132,8 +132,8 @@ class Columns:
 class Batch:
     """Decisions made at one moment, `now`, which is also the recorded time of what they lead to.
 
-    `connection` is read on. `keys` are given where it is a transaction's, with the counter locked; without them,
-    only plain works are decided.
+    `connection` and `keys` are given where they are a transaction's, with the counter locked; without them, only
+    plain works are decided.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Batch:
         ledger: Ledger,
         standings: Standings,
         now: datetime,
-        connection: Connection,
+        connection: Connection | None = None,
         keys: KeyStore | None = None,
     ) -> None:
         assert standings.position is not None, "decisions rest on one position of the log"
@@ -164,21 +164,21 @@ class Batch:
     @property
     def locked(self) -> bool:
         """Whether nobody else can append until it is committed."""
-        return self._keys is not None
+        return self._connection is not None
 
     @property
     def touched(self) -> set[str]:
         """The streams it appends to."""
         return set(self._columns.subjects)
 
-    def given(self) -> dict[str, Any]:
-        """Return what the query `write` is given."""
+    def given(self) -> dict[str, bytes]:
+        """Return what the query `write` is given, encoded."""
         return {
             **self._columns.given(),
-            "count": len(self._pending),
-            "expected": self.base,
-            "recorded_at": self.now,
-            "source": self._ledger.source,
+            "count": bigint(len(self._pending)),
+            "expected": bigint(self.base),
+            "recorded_at": moment(self.now),
+            "source": self._ledger.source.encode(),
         }
 
     def add(self, work: Work) -> Answer:
@@ -192,7 +192,7 @@ class Batch:
         first = len(self._pending)
         try:
             if work.condition is not None:
-                assert self.locked, "a condition is looked at under the counter's lock"
+                assert self._connection is not None, "a condition is looked at under the counter's lock"
                 work.condition(self._connection)
             for index, asked in enumerate(work.commands):
                 try:

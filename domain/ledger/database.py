@@ -14,7 +14,6 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from domain.ledger.arrays import Column, ColumnDumper
 from domain.ledger.queries import scripts
 
 APP_ROLE = "recount_app"
@@ -110,7 +109,6 @@ class Database:
             yield connection
 
     def _configure(self, connection: Connection) -> None:
-        connection.adapters.register_dumper(Column, ColumnDumper)
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
 
     def _prepare_roles(self) -> None:

@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from domain.events.envelope import Event, Recorded
 from domain.events.fields import REGISTRY, Personal, parse_personal
-from domain.ledger.codec import CanonicalTranscoder, LedgerMapper
+from domain.ledger.codec import CanonicalTranscoder, LedgerEvent, LedgerMapper
 from domain.ledger.recorder import stored
 
 Convert = Callable[[Any], Any]
@@ -28,17 +28,66 @@ class _UnknownError(Exception):
     """A value or a type this module does not know how to read."""
 
 
+_UNREADABLE = (_UnknownError, KeyError, TypeError, ValueError, AttributeError)
+
+Place = tuple[datetime, datetime, int, int]
+"""An event's place in the order of the world: time, recorded time, position, version. In UTC, without saying so."""
+
+
+class Stored(Recorded):
+    """An event as it is fetched to be folded: its place is known, and it is read once somebody looks into it.
+
+    `kind` is its type's wire name. What only the log itself is about (digests, its clock) is not there.
+    """
+
+    __slots__ = ("_row", "kind", "place")
+    kind: str
+    place: Place
+    _row: Sequence[Any] | None
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what was not there yet: the event, read now."""
+        if name != "event":
+            return _ABSENT[name]
+        assert self._row is not None  # it goes when the event comes
+        subject, version, kind, state, *_ = self._row
+        try:
+            event = _read(state)
+        except _UNREADABLE:
+            event = _checked(LedgerEvent(subject, version, kind, state))
+        _put_event(self, event)
+        _put_row(self, None)
+        return event
+
+
+def stored_of(row: Sequence[Any]) -> Stored:
+    """Return the event of a row of the queries by which read models are folded; reading it may raise later."""
+    _, version, kind, _, position, occurred_at, recorded_at = row
+    made = Stored.__new__(Stored)
+    _put_version(made, version)
+    _put_position(made, position)
+    _put_kind(made, kind)
+    _put_place(made, (occurred_at, recorded_at, position, version))
+    _put_row(made, row)
+    return made
+
+
 def recorded_of(row: Sequence[Any]) -> Recorded:
     """Return the event of a row of the log's queries, its personal data sealed; raises MapperDeserialisationError."""
-    try:
-        return _read(row)
-    except (_UnknownError, KeyError, TypeError, ValueError, AttributeError):
-        recorded: Recorded = _mapper.to_domain_event(stored(row))
-        return recorded
-
-
-def _read(row: Sequence[Any]) -> Recorded:
     _, version, _, state, position, appended_at, digest, fingerprint = row
+    try:
+        event = _read(state)
+    except _UNREADABLE:
+        event = _checked(stored(row))
+    return Recorded(event, version, position, appended_at, digest, fingerprint)
+
+
+def _checked(event: LedgerEvent) -> Event:
+    recorded: Recorded = _mapper.to_domain_event(event)
+    return recorded.event
+
+
+def _read(state: bytes) -> Event:
     raw = orjson.loads(state)
     kind: Any = REGISTRY[raw["type"]]
     if raw["dataversion"] != kind.VERSION:
@@ -48,10 +97,11 @@ def _read(row: Sequence[Any]) -> Recorded:
         put(event, raw[name])
     for name, put in _OPTIONAL:
         put(event, raw.get(name))
-    _TIME(event, datetime.fromisoformat(raw["time"]))
-    _RECORDED(event, datetime.fromisoformat(raw["recordedtime"]))
+    time, recordedtime = raw["time"], raw["recordedtime"]
+    _TIME(event, datetime.fromisoformat(time))
+    _RECORDED(event, event.time if recordedtime == time else datetime.fromisoformat(recordedtime))
     _DATA(event, _reader(kind)(raw["data"]))
-    return Recorded(event, version, position, appended_at, digest, fingerprint)
+    return event
 
 
 @cache
@@ -101,11 +151,14 @@ def _converter(kind: Any) -> Convert | None:
     raise _UnknownError(kind)
 
 
-def _setter(name: str) -> Callable[[Event, Any], None]:
-    put: Callable[[Event, Any], None] = getattr(Event, name).__set__
+def _setter(of: type, name: str) -> Callable[[Any, Any], None]:
+    put: Callable[[Any, Any], None] = getattr(of, name).__set__
     return put
 
 
-_ATTRIBUTES = [(n, _setter(n)) for n in ("id", "source", "subject", "actor", "channel", "region")]
-_OPTIONAL = [(n, _setter(n)) for n in ("actororg", "correlationid", "causationid", "evidenceref")]
-_TIME, _RECORDED, _DATA = _setter("time"), _setter("recordedtime"), _setter("data")
+_ATTRIBUTES = [(n, _setter(Event, n)) for n in ("id", "source", "subject", "actor", "channel", "region")]
+_OPTIONAL = [(n, _setter(Event, n)) for n in ("actororg", "correlationid", "causationid", "evidenceref")]
+_TIME, _RECORDED, _DATA = (_setter(Event, n) for n in ("time", "recordedtime", "data"))
+_put_event, _put_version, _put_position = (_setter(Recorded, n) for n in ("event", "version", "position"))
+_put_kind, _put_place, _put_row = (_setter(Stored, n) for n in ("kind", "place", "_row"))
+_ABSENT = {"appended_at": None, "digest": b"", "fingerprint": b""}

@@ -6,7 +6,7 @@ that is out of date can cost time, and never gives a wrong decision.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -125,16 +125,24 @@ class Standings:
         self._drop(subject)
         self._keep(subject, [*history, *(r for r in pending if r.event.subject == subject)])
 
-    def drop(self, subjects: Iterable[str]) -> None:
-        """Read streams anew when they are next needed: what was added to them was not committed."""
-        for subject in subjects:
+    def back_to(self, position: int, touched: Iterable[str] = ()) -> None:
+        """Take back what was added after a position, to the streams that were touched: it was not committed."""
+        for subject in touched:
             if subject in self._kept:
                 self._drop(subject)
+        if self.position is not None:
+            self.position = position
 
-    def shrink(self) -> None:
-        """Let go of the streams that were longest not needed, where there are too many."""
-        while self._weight > self._events_max and len(self._kept) > 1:
-            self._drop(next(iter(self._kept)))
+    def shrink(self, touched: Container[str] = ()) -> None:
+        """Let go of the streams that were longest not needed, where there are too many.
+
+        Those `touched` stay: what was added to them is not in the log yet.
+        """
+        for subject in list(self._kept) if self._weight > self._events_max else ():
+            if self._weight <= self._events_max:
+                break
+            if subject not in touched:
+                self._drop(subject)
 
     def _take_in(self, recorded: Recorded) -> None:
         """Take in an event that another writer appended."""

@@ -20,6 +20,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
@@ -41,6 +42,7 @@ from domain.ledger.batch import (
 )
 from domain.ledger.database import Connection, StorageError
 from domain.ledger.standings import Standings
+from domain.ledger.statement import Statement
 
 __all__ = [
     "Answer",
@@ -54,6 +56,7 @@ __all__ = [
     "request_digest",
 ]
 
+HALVED_MIN = 16  # fewer commands are written at once
 BATCH_MAX = 256  # commands committed at once: some 20 ms of work, for which the counter is held at most
 QUEUE_MAX = 4_096  # commands that wait: beyond, a caller is better told to come back than to wait for seconds
 CONNECTIONS_MAX = 3  # how often a batch whose connection broke is tried
@@ -76,13 +79,14 @@ class BusyError(Exception):
 class _Waiting:
     """Work that waits for its answer, and who waits for it: a thread, or a future of an event loop."""
 
-    __slots__ = ("_future", "answer", "error", "loop", "work")
+    __slots__ = ("_future", "_told", "answer", "error", "loop", "work")
 
     def __init__(self, work: Work, future: asyncio.Future[Answer] | None = None) -> None:
         self.work = work
         self.answer: Answer | None = None
         self.error: Exception | None = None
         self._future = future
+        self._told = threading.Event() if future is None else None
         self.loop = future.get_loop() if future is not None else None
 
     @property
@@ -94,21 +98,41 @@ class _Waiting:
         """Whether nobody waits any more, before it was begun."""
         return self._future is not None and self._future.cancelled()
 
+    def wait(self) -> Answer:
+        """Return the answer once it is there, or raise the error that stands for it; of a thread."""
+        if self._told is not None:
+            self._told.wait()
+        if self.answer is None:
+            assert self.error is not None
+            raise self.error
+        return self.answer
+
     def tell(self) -> None:
-        """Give a future its answer; in its own event loop."""
-        if self._future is None or self._future.done():
-            return
-        if self.answer is not None:
-            self._future.set_result(self.answer)
-        elif self.error is not None:
-            self._future.set_exception(self.error)
+        """Let whoever waits have what was settled; a future only in its own event loop."""
+        if self._told is not None:
+            self._told.set()
+        elif self._future is not None and not self._future.done():
+            if self.answer is not None:
+                self._future.set_result(self.answer)
+            elif self.error is not None:
+                self._future.set_exception(self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A batch that was decided ahead of its commit, what it comes to, and who waits for that."""
+
+    batch: Batch
+    found: Mapping[_Waiting, Answer | Exception]
+    waiting: Sequence[_Waiting]
 
 
 class Writer:
     """Executes commands on one ledger. `clock` returns the present moment, aware.
 
-    Any number of threads and coroutines may ask; one at a time writes, for all that wait. Several writers, in
-    several processes too, are right together: the ledger's counter fences them.
+    Any number of threads and coroutines may ask; a thread of its own writes for all of them. While the server
+    commits one batch the next is decided, on what the first leads to; if that does not come about, neither does
+    the next: the ledger's counter fences them, as it fences the writers of other processes.
     """
 
     def __init__(self, ledger: Ledger, clock: Callable[[], datetime]) -> None:
@@ -116,11 +140,11 @@ class Writer:
         self._clock = clock
         self._standings = Standings(ledger)
         self._disturbed = False  # whether another writer was at work when we last wrote
-        self._turn = threading.Lock()  # held by whoever writes
         self._gate = threading.Lock()  # guards the two below
         self._queue: deque[_Waiting] = deque()
         self._draining = False
         self._connection: Connection | None = None
+        self._statement: Statement | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"writer-{ledger.region}")
 
     def execute(self, asked: Asked, receipt: ReceiptKey) -> Answer:
@@ -138,7 +162,7 @@ class Writer:
         One that is cancelled before its command was begun leaves nothing; after that, the receipt has the answer.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Waiting(Work((asked,), receipt, uuid.uuid4().hex, alone=True), future), drain=True)
+        self._enqueue(_Waiting(Work((asked,), receipt, uuid.uuid4().hex, alone=True), future))
         return await future
 
     def execute_all(
@@ -171,82 +195,153 @@ class Writer:
     # -- who writes, and for whom
 
     def _wait(self, work: Work) -> Answer:
-        """Wait for one's turn, unless whoever has it does the work along with theirs."""
         waiting = _Waiting(work)
-        self._enqueue(waiting, drain=False)
-        while not waiting.settled:
-            with self._turn:
-                if not waiting.settled:
-                    self._write_waiting()
-        if waiting.error is not None:
-            raise waiting.error
-        assert waiting.answer is not None
-        return waiting.answer
+        self._enqueue(waiting)
+        return waiting.wait()
 
-    def _enqueue(self, waiting: _Waiting, *, drain: bool) -> None:
+    def _enqueue(self, waiting: _Waiting) -> None:
         with self._gate:
             if len(self._queue) >= QUEUE_MAX:
                 raise BusyError(f"{QUEUE_MAX} commands wait already")
             self._queue.append(waiting)
-            start = drain and not self._draining
-            self._draining = self._draining or start
+            start = not self._draining
+            self._draining = True
         if start:
             self._thread.submit(self._drain)
 
     def _drain(self) -> None:
         """Write until nothing waits."""
+        flight: _Flight | None = None
         while True:
-            with self._turn:
-                self._write_waiting()
-            with self._gate:
-                if not self._queue:
-                    self._draining = False
-                    return
+            taken = self._take(together=flight is not None)
+            if flight is None and not taken:
+                with self._gate:
+                    if not self._queue:
+                        self._draining = False
+                        return
+                continue
+            try:
+                flight = self._step(flight, taken)
+            except Exception as error:  # a fault of ours: whoever waits has to know
+                log.exception("commands could not be written")
+                self._disconnect()
+                concerned = [*(flight.waiting if flight else ()), *taken]
+                _fail([w for w in concerned if not w.settled], error)
+                _tell(concerned)
+                flight = None
 
-    def _take(self) -> list[_Waiting]:
-        """Return what is to be written next: as many plain commands as wait, or one that needs its own transaction."""
+    def _step(self, flight: _Flight | None, taken: Sequence[_Waiting]) -> _Flight | None:
+        """Decide on what waits while what is in flight is committed; return what is in flight then."""
+        ahead = None
+        if taken and not self._disturbed and all(w.work.plain for w in taken):
+            ahead = self._decided_ahead(taken)
+        landed = flight is None or self._lands(flight, ahead)
+        if ahead is not None and landed and self._launched(ahead):
+            return ahead
+        if taken:
+            self._settle(taken)
+            _tell(taken)
+        return None
+
+    def _take(self, *, together: bool) -> list[_Waiting]:
+        """Return what is written next: plain commands that wait, or one work that needs its own transaction.
+
+        Where nothing is in flight, half of them: the other half is decided while the first is committed.
+        """
         taken: list[_Waiting] = []
         keys: set[tuple[str, str]] = set()
         with self._gate:
-            while self._queue and len(taken) < BATCH_MAX:
+            waiting = len(self._queue)
+            most = BATCH_MAX if together or waiting < HALVED_MIN else min(BATCH_MAX, waiting // 2)
+            while self._queue and len(taken) < most:
                 work = self._queue[0].work
                 key = (work.receipt.scope, work.receipt.key)
                 if taken and (not work.alone or key in keys):
                     break  # it is rolled back by itself; and a repeat comes after the first
-                waiting = self._queue.popleft()
-                if waiting.given_up:
+                first = self._queue.popleft()
+                if first.given_up:
                     continue
-                taken.append(waiting)
+                taken.append(first)
                 keys.add(key)
                 if not work.alone:
                     break
         return taken
 
-    def _write_waiting(self) -> None:
-        """Settle what waits, and tell those who wait for it."""
-        taken = self._take()
-        if not taken:
-            return
+    # -- at once: one statement, fenced by the counter
+
+    def _decided_ahead(self, waiting: Sequence[_Waiting]) -> _Flight | None:
+        """Decide on the standings as they are; None where that can't be done, and nothing is kept of it then.
+
+        It reads on other connections than the one on which a batch may be in flight.
+        """
         try:
-            self._settle(taken)
-        finally:
-            _tell(taken)
+            if self._standings.position is None:
+                with self.ledger.journal.database.connection(self.ledger.schema) as connection:
+                    self._standings.catch_up(connection, *_counter(connection, "counter"))
+            batch = Batch(self.ledger, self._standings, self._now())
+            found = _decided(batch, waiting)
+        except Exception:  # whatever it is comes again where each is decided in its turn
+            log.warning("commands are decided again, one by one", commands=len(waiting), exc_info=True)
+            self._standings.forget()
+            return None
+        self._standings.advanced(batch.base + batch.count, batch.now)
+        return _Flight(batch, found, waiting)
 
-    # -- a batch
+    def _launched(self, flight: _Flight) -> bool:
+        """Send a batch to be written, if the log still stands where it was decided."""
+        try:
+            _, statement = self._connected()
+            statement.send(flight.batch.given())
+        except (psycopg.OperationalError, StorageError):
+            self._disconnect()
+            return False
+        return True
 
-    def _settle(self, taken: Sequence[_Waiting]) -> None:
-        """Give each of some works its answer, or the error that stands for it."""
-        at_once = not self._disturbed and all(w.work.plain for w in taken)
+    def _lands(self, flight: _Flight, ahead: _Flight | None) -> bool:
+        """Settle what was in flight; whether it was written as it was decided, and what is ahead may follow.
+
+        What can't be answered so is decided again in its turn: a repeat, and a conflict that may be one.
+        """
+        assert self._statement is not None
         lost = 0
-        while left := [w for w in taken if not w.settled]:
+        try:
+            written = self._statement.rows() > 0
+        except psycopg.errors.UniqueViolation:  # a repeat: its receipt stands already
+            written = False
+        except psycopg.OperationalError:
+            written, lost = False, 1
+        self._disturbed = not written
+        if written:
+            _answer({w: outcome for w, outcome in flight.found.items() if isinstance(outcome, Answer)})
+            self._standings.shrink(ahead.batch.touched if ahead is not None else ())
+        elif lost:
+            self._disconnect()
+        else:
+            self._undo(flight)
+        left = [w for w in flight.waiting if not w.settled]
+        if left and ahead is not None:
+            self._undo(ahead)
+            if not written:
+                self._standings.back_to(flight.batch.base)
+        self._settle(left, lost)
+        _tell(flight.waiting)
+        return not left
+
+    def _undo(self, flight: _Flight) -> None:
+        """Let the streams of a batch that was not written be read again."""
+        self._standings.back_to(flight.batch.base, flight.batch.touched)
+
+    # -- in turn: under the counter's lock
+
+    def _settle(self, waiting: Sequence[_Waiting], lost: int = 0) -> None:
+        """Give each of some works its answer, or the error that stands for it.
+
+        `lost` is how often their connection broke before: whether they were committed, the receipts know.
+        """
+        while left := [w for w in waiting if not w.settled]:
             try:
-                if at_once:
-                    at_once = False
-                    self._at_once(left)
-                else:
-                    self._in_turn(left)
+                self._in_turn(left)
             except psycopg.OperationalError:
-                # Whether a commit went through before the connection broke, the receipts know.
                 self._disconnect()
                 lost += 1
                 log.warning("connection lost, asking the receipts", commands=len(left), lost=lost)
@@ -258,35 +353,15 @@ class Writer:
             except Exception as error:
                 self._standings.forget()
                 if len(left) > 1:  # one that nobody has thought of must not harm the others
-                    for waiting in left:
-                        self._settle([waiting])
+                    for one in left:
+                        self._settle([one])
                 else:
                     log.exception("a command could not be written", command_id=left[0].work.command_id)
                     _fail(left, error)
 
-    def _at_once(self, waiting: Sequence[_Waiting]) -> None:
-        """Decide on the standings as they are and write in one statement, if the log still stands there.
-
-        What can't be answered so stays open: a repeat, and a conflict that may be one.
-        """
-        connection = self._connected()
-        if self._standings.position is None:
-            self._standings.catch_up(connection, *_counter(connection, "counter"))
-        batch = Batch(self.ledger, self._standings, self._now(), connection)
-        found = _decided(batch, waiting)
-        try:
-            written = connection.execute(Q["write"], batch.given()).fetchone() is not None
-        except psycopg.errors.UniqueViolation:  # a repeat: its receipt stands already
-            written = False
-        self._disturbed = not written
-        if written:
-            self._done(batch, {w: outcome for w, outcome in found.items() if isinstance(outcome, Answer)})
-        else:
-            self._standings.drop(batch.touched)
-
     def _in_turn(self, waiting: Sequence[_Waiting]) -> None:
         """Lock the counter first: receipts, versions and keys read then stay true until the commit."""
-        connection = self._connected()
+        connection, statement = self._connected()
         with connection.transaction():
             position, recorded_at = _counter(connection, "lock_counter")
             self._disturbed = position != self._standings.position
@@ -295,32 +370,30 @@ class Writer:
             batch = Batch(self.ledger, self._standings, self._now(), connection, PostgresKeys(connection))
             found |= _decided(batch, [w for w in waiting if w not in found])
             if any(_stands_back(w.work, outcome) for w, outcome in found.items()):
-                self._standings.drop(batch.touched)
+                self._standings.back_to(position, batch.touched)
                 return _answer(found)
-            connection.execute(Q["write"], batch.given())
+            statement.send(batch.given())
+            statement.rows()
             if batch.erased:
                 connection.execute(Q["destroy_keys"], {"owners": batch.erased})
-        return self._done(batch, found)
-
-    def _done(self, batch: Batch, found: Mapping[_Waiting, Answer | Exception]) -> None:
-        """Take note that a batch was committed."""
         self._standings.advanced(batch.base + batch.count, batch.now)
         self._standings.shrink()
-        _answer(found)
+        return _answer(found)
 
-    def _connected(self) -> Connection:
-        """Return the writer's own connection."""
-        if self._connection is None:
+    def _connected(self) -> tuple[Connection, Statement]:
+        """Return the writer's own connection, and the statement prepared on it."""
+        if self._connection is None or self._statement is None:
             self._connection = self.ledger.journal.database.keep(self.ledger.schema)
             weakref.finalize(self, self._connection.close)
-        return self._connection
+            self._statement = Statement(self._connection, "write", Q["write"])
+        return self._connection, self._statement
 
     def _disconnect(self) -> None:
         """Let go of a connection that may be broken, and of all that may not have been committed."""
         self._standings.forget()
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._statement = None
 
     def _now(self) -> datetime:
         """Return the present moment; another host's clock may be ahead of ours: recorded time never runs backwards."""
@@ -398,11 +471,13 @@ def _fail(left: Iterable[_Waiting], error: Exception) -> None:
         waiting.error = error
 
 
-def _tell(taken: Iterable[_Waiting]) -> None:
-    """Wake the coroutines that wait for what was settled, those of one event loop at once."""
+def _tell(settled: Iterable[_Waiting]) -> None:
+    """Wake those who wait for what was settled, the coroutines of one event loop at once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
-    for waiting in taken:
-        if waiting.loop is not None:
+    for waiting in settled:
+        if waiting.loop is None:
+            waiting.tell()
+        else:
             by_loop.setdefault(waiting.loop, []).append(waiting)
     for loop, its_own in by_loop.items():
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more

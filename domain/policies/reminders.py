@@ -76,7 +76,7 @@ def next_step(
     account: Account, people: Sequence[Party], reminder: Reminder, channels: Sequence[str], day: date
 ) -> Iterator[Due]:
     """Name the notice that comes next in a reminder's sequence, if one does."""
-    by_channel = {n.channel: n for n in _attempts(account, reminder)}
+    by_channel = {n.channel: n for n in attempts_at(account, reminder)}
     if any(reached(people, n) for n in by_channel.values()):
         return
     moment = end_of(day, account.region)
@@ -104,7 +104,7 @@ def next_step(
     yield Task("not_reached", f"account/{account.account_id}", what, reminder.closes)
 
 
-def _attempts(account: Account, reminder: Reminder) -> Iterator[Notice]:
+def attempts_at(account: Account, reminder: Reminder) -> Iterator[Notice]:
     """Return the attempts at a reminder so far, the last of a channel last."""
     for notice in account.notices.values():
         if notice.purpose != reminder.purpose or not (

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from domain.account import Account, figures
+from domain.account.money import Debt
+from domain.account.state import Notice
 from domain.calendar import day_of
 from domain.commands import party as cmd
 from domain.decisions.debts import (
@@ -83,13 +85,16 @@ def _listable(account: Account, people: Sequence[Party], day: date) -> list[str]
 def _told(account: Account, people: Sequence[Party], charge_id: str) -> bool:
     """Whether a notice of the arrears reached the holder that spoke of a charge once it was overdue."""
     charge = account.books.charges[charge_id]
-    return any(
-        n.purpose in ("arrears", "blacklist")
-        and reached(people, n)
-        and (n.charge_ids is None or charge_id in n.charge_ids)
-        and day_of(n.attempted_at, account.region) > charge.due_on
-        and (charge.posted_at is None or charge.posted_at <= n.attempted_at)
-        for n in account.notices.values()
+    return any(speaks_of(account, n, charge) and reached(people, n) for n in account.notices.values())
+
+
+def speaks_of(account: Account, notice: Notice, charge: Debt) -> bool:
+    """Whether a notice is of the arrears and of a charge, and was sent once that was overdue and posted."""
+    return (
+        notice.purpose in ("arrears", "blacklist")
+        and (notice.charge_ids is None or charge.debt_id in notice.charge_ids)
+        and day_of(notice.attempted_at, account.region) > charge.due_on
+        and (charge.posted_at is None or charge.posted_at <= notice.attempted_at)
     )
 
 

@@ -1,5 +1,6 @@
 """Rules on the blacklist: what an entry may rest on, when it has to go, and refusals that rest on it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -190,16 +191,25 @@ def overdue_spells(account: AccountFacts) -> tuple[list[Spell], datetime | None]
     The same as asking `owed_at` of each moment, `as_it_stood`, in one pass. What is due some day and unpaid so far
     makes a spell that begins in the future.
     """
+    clearing = {counts_at(r) for r in account.history if isinstance(r.event.data, CLEARING)}
+    paid = Counter(d.payment_id for _, d in account.of(av.PaymentReceived))
+    if any(paid[d.payment_id] > 1 for _, d in account.of(av.PaymentReversed)):
+        return spells_one_by_one(account), min(
+            clearing, default=None
+        )  # which one bounced changes with the moment
     region = account.state.region
     books = Account("")
     found: list[Spell] = []
     since: datetime | None = None
     lapses: datetime | None = None  # the first moment at which something unpaid may become overdue
-    for moment, group in groupby(_money_steps(account), key=lambda step: step[0]):
+    steps = {
+        m: [r for _, r in group] for m, group in groupby(_money_steps(account), key=lambda step: step[0])
+    }
+    for moment in sorted(steps.keys() | clearing):
         if since is None and lapses is not None and lapses < moment:
             lapses = _lapse(figures(books.books, day_of(moment, region)), region)
             since = lapses if lapses is not None and lapses < moment else None
-        moves = [recorded for _, recorded in group]
+        moves = steps.get(moment, [])  # none, where a payment that bounced would have counted
         account_fold.over(books, moves)
         lapses = min(filter(None, [lapses, *(_due(r, region) for r in moves)]), default=None)
         overdue = since is not None
@@ -213,14 +223,34 @@ def overdue_spells(account: AccountFacts) -> tuple[list[Spell], datetime | None]
         elif since is not None:
             found.append(Spell(since, moment, None))
             since = None
-        if not overdue and any(isinstance(r.event.data, CLEARING) for r in moves):
+        if not overdue and moment in clearing:
             found = [s if s.cleared_at else replace(s, cleared_at=moment) for s in found]
     if since is None and lapses is not None:
         since = _lapse(figures(books.books, day_of(lapses, region)), region)
     if since is not None:
         found.append(Spell(since, None, None))
-    first = min((counts_at(r) for r in account.history if isinstance(r.event.data, CLEARING)), default=None)
-    return found, first
+    return found, min(clearing, default=None)
+
+
+def spells_one_by_one(account: AccountFacts) -> list[Spell]:
+    """Return an account's overdue spells by asking the books anew of each moment that may begin or end one."""
+    home = account.state.region
+    clearing = {counts_at(r) for r in account.history if isinstance(r.event.data, CLEARING)}
+    moments = {counts_at(r) for r in account.history} | {r.event.time for r in account.history}
+    moments |= {start_of(d.due_on + timedelta(days=1), home) for _, d in account.of(av.ChargePosted)}
+    since: datetime | None = None
+    found: list[Spell] = []
+    for moment in sorted(moments):
+        owed = account.owed_at(moment, home, as_it_stood=True)
+        if owed.late_fee_fen or owed.past_due.arrears_since is not None:
+            since = since or moment
+            continue
+        if since is not None:
+            found.append(Spell(since, moment, None))
+            since = None
+        if moment in clearing:
+            found = [s if s.cleared_at else replace(s, cleared_at=moment) for s in found]
+    return [*found, Spell(since, None, None)] if since is not None else found
 
 
 HARMLESS = (av.ChargePosted, av.PaymentReceived, av.CreditGranted, av.DebtWrittenOff)

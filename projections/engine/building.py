@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,16 +22,25 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import tuple_row
 
-from domain.events.envelope import Recorded
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
 from domain.ledger.database import APP_ROLE, Connection
-from domain.ledger.decoding import recorded_of
 from domain.ledger.deployment import Deployment
 from projections.engine import views
-from projections.engine.folding import SUBJECT, States, StoppedError, advance, fold, move_on, named, report
+from projections.engine.folding import (
+    SUBJECT,
+    States,
+    StoppedError,
+    advance,
+    fold,
+    move_on,
+    named,
+    report,
+    streams_of,
+)
 from projections.engine.generations import look_at, make
 from projections.engine.model import ReadModel
+from projections.engine.program import program
 from projections.engine.storing import Q, add, part_of, total
 
 CHUNK_EVENTS = (
@@ -104,8 +113,8 @@ def rebuild(
 ) -> bool:
     """Make a model anew and swap it in; whether that was done before `stop` was set.
 
-    Takes up what an earlier rebuild of the same version left. Raises StoppedError where an event can't be folded:
-    after the fix, the next rebuild goes on from there.
+    Takes up what an earlier rebuild of the same program left, and begins anew where another one left it: a fix changes
+    what was folded before it too. Raises StoppedError where an event can't be folded.
     """
     stop = stop or threading.Event()
     drop_retired(deployment, ledger)
@@ -170,16 +179,25 @@ def _site(deployment: Deployment, ledger: Ledger, model: ReadModel, partitions: 
     """Return where the model is being made: what an earlier rebuild left, or a new place."""
     with deployment.database.migrating(ledger.schema) as connection:
         row = connection.execute(Q["building"], {"model": model.name}).fetchone()
-        if row is not None and row[1] == model.version:
+        if row is not None and (row[1], _made_by(connection, row[2])) == (model.version, program()):
             return Site(*row)
-        if row is not None:  # another version of the program began it
+        if row is not None:  # another program began it: rows of two programs have no place in one generation
             _drop(connection, ledger, model.name, row[0], row[2])
         last = connection.execute(LOG["last_position"]).fetchone()
         assert last is not None
         made = make(connection, ledger, model, "building", position=last[0], partitions=partitions)
         given = {"generation": made.generation, "kinds": sorted(model.kinds), "ranges": ranges}
         connection.execute(Q["make_ranges"], given)
+        connection.execute(
+            sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(made.schema), sql.Literal(program()))
+        )
         return Site(made.generation, model.version, made.schema, last[0], partitions, built=False)
+
+
+def _made_by(connection: Connection, schema: str) -> str | None:
+    """Return the program that began to make a generation."""
+    row = connection.execute(Q["made_by"], {"schema": schema}).fetchone()
+    return row[0] if row else None
 
 
 def drop_retired(deployment: Deployment, ledger: Ledger) -> None:
@@ -260,7 +278,7 @@ def _ranges(task: Task) -> Iterator[int]:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
         path = sql.SQL(", ").join(map(sql.Identifier, (task.site.schema, task.ledger_schema)))
         connection.execute(sql.SQL("SET search_path TO {}").format(path))
-        connection.execute(Q["read_in_order"])
+        connection.execute(Q["to_fold_ranges"])
         while True:
             done = _fold_chunk(connection, task)
             if done is not None:
@@ -289,9 +307,10 @@ def _fold_chunk(connection: Connection, task: Task) -> int | None:
         }
         rows = connection.execute(Q["log_of_range"], given, binary=True).fetchall()
         whole = len(rows) < CHUNK_EVENTS
-        streams = _streams(connection, rows, site.position, whole=whole)
+        if not whole:
+            rows = _uncut(connection, rows, site.position)
         folded = []
-        for subject, history in streams.items():
+        for subject, history in streams_of(rows):
             try:
                 folded.append(fold(task.model, subject, history, task.now)[0])
             except Exception as error:
@@ -299,35 +318,26 @@ def _fold_chunk(connection: Connection, task: Task) -> int | None:
         for part in range(site.partitions):
             mine = [f for f in folded if part_of(f.seen.subject, site.partitions) == part]
             digest = add(connection, task.model, part, mine, digest)
-        events = sum(len(history) for history in streams.values())
         moved = {
             "generation": site.generation,
             "number": number,
-            "after": upto if whole else list(streams)[-1],
+            "after": upto if whole else rows[-1][SUBJECT],
             "done": whole,
             "digest": digest,
-            "streams": len(streams),
-            "events": events,
+            "streams": len(folded),
+            "events": len(rows),
         }
         connection.execute(Q["move_range"], moved)
-    return events
+    return len(rows)
 
 
-def _streams(
-    connection: Connection, rows: Sequence[tuple[Any, ...]], position: int, *, whole: bool
-) -> dict[str, list[Recorded]]:
-    """Return the streams of a chunk that are in it to their end; one that is larger than a chunk is read alone."""
-    if not whole:
-        cut = rows[-1][0]
-        if rows[0][0] == cut:
-            given = {"subjects": [cut], "position": position}
-            rows = connection.execute(LOG["streams"], given, binary=True).fetchall()
-        else:
-            rows = [row for row in rows if row[0] != cut]
-    found: dict[str, list[Recorded]] = {}
-    for row in rows:
-        found.setdefault(row[SUBJECT], []).append(recorded_of(row))
-    return found
+def _uncut(connection: Connection, rows: list[tuple[Any, ...]], position: int) -> list[tuple[Any, ...]]:
+    """Return a chunk without the stream it may have cut off; one that is larger than a chunk is read alone."""
+    cut = rows[-1][SUBJECT]
+    if rows[0][SUBJECT] != cut:
+        return [row for row in rows if row[SUBJECT] != cut]
+    given = {"subjects": [cut], "position": position}
+    return connection.execute(Q["log_of_streams"], given, binary=True).fetchall()
 
 
 def _conninfo(ledger: Ledger) -> str:

@@ -3,22 +3,26 @@
 It follows positions, which have no gaps and commit in order: no event can be skipped. A stream's rows are always
 those of its whole history in the order of the world; where the events that came are its latest, the state kept
 from before is stepped on, otherwise (a backdated event, or a stream not seen lately) it is folded anew.
+
+An event is only read where the model looks into it; its place in the order of the world stands beside it in the log.
+Moments are compared in UTC, without saying so.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import structlog
 
-from domain.events.envelope import Recorded
+from domain.events.account import PaymentReceived
 from domain.ledger.application import Ledger
-from domain.ledger.application import Q as LOG
 from domain.ledger.database import Connection
-from domain.ledger.decoding import recorded_of
-from domain.replay import effective_at, in_order
+from domain.ledger.decoding import Place, Stored, stored_of
+from domain.replay import effective_at
 from projections.engine.generations import generation_of, look_at
 from projections.engine.model import ReadModel, Seen
 from projections.engine.storing import Folded, Q, replace
@@ -52,15 +56,22 @@ def named(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def known_from(recorded: Recorded) -> datetime:
+_PAYMENT = PaymentReceived.__name__
+_UTC = timezone.utc  # noqa: UP017 - as everywhere
+
+
+def known_from(stored: Stored) -> datetime:
     """Return the moment from which a replay at (now, now) takes an event."""
-    return max(effective_at(recorded), recorded.event.recordedtime)
+    time, recordedtime, *_ = stored.place
+    if time <= recordedtime:
+        return recordedtime
+    if stored.kind != _PAYMENT:
+        return time
+    return max(_bare(effective_at(stored)), recordedtime)
 
 
-def _place(recorded: Recorded) -> tuple[datetime, datetime, int, int]:
-    """Return an event's place in the order of the world (as `domain.replay.in_order`)."""
-    event = recorded.event
-    return event.time, event.recordedtime, recorded.position, recorded.version
+def _bare(moment: datetime) -> datetime:
+    return moment.astimezone(_UTC).replace(tzinfo=None)
 
 
 # -- one stream ---------------------------------------------------------------------------------------------
@@ -72,18 +83,19 @@ class Kept:
 
     state: Any
     version: int
-    place: tuple[datetime, datetime, int, int]
+    place: Place
     known_from: datetime
 
-    def follows(self, events: Sequence[Recorded], now: datetime) -> bool:
+    def follows(self, events: Sequence[Stored], now: datetime) -> bool:
         """Whether events are the stream's next ones and its latest, all of them in effect by now."""
-        if events[0].version != self.version + 1 or self.known_from > now:
+        present = _bare(now)
+        if events[0].version != self.version + 1 or self.known_from > present:
             return False
         place = self.place
-        for recorded in events:
-            if _place(recorded) < place or known_from(recorded) > now:
+        for stored in events:
+            if stored.place < place or known_from(stored) > present:
                 return False
-            place = _place(recorded)
+            place = stored.place
         return True
 
 
@@ -112,39 +124,50 @@ class States:
 
 
 def fold(
-    model: ReadModel, subject: str, history: Sequence[Recorded], now: datetime
+    model: ReadModel, subject: str, history: Sequence[Stored], now: datetime
 ) -> tuple[Folded, Kept | None]:
     """Fold a stream's whole history, in version order; the state too, where no event of it waits for its moment.
 
     What a clock ahead of ours opened is folded as it will be at its opening: who opened it can read it.
     """
-    known = [known_from(r) for r in history]
-    moment, latest = max(now, known[0]), max(known)
+    present, known = _bare(now), [known_from(s) for s in history]
+    moment, latest = max(present, known[0]), max(known)
+    taken = sorted(history, key=attrgetter("place"))
     if latest > moment:
-        taken = in_order(r for r, since in zip(history, known, strict=True) if since <= moment)
-    else:
-        taken = in_order(history)
+        taken = [s for s in taken if known_from(s) <= moment]
     state = model.begin(subject)
-    for recorded in taken:
-        model.step(state, recorded)
-    seen = Seen(subject, len(history), history[-1].position, moment)
+    model.step(state, taken[0])
+    _step_on(model, state, taken[1:])
+    seen = Seen(subject, len(history), history[-1].position, now if moment is present else _aware(moment))
     rows = model.rows(state, seen)
-    if latest <= now:
-        return Folded(seen, rows, rows.changes_at), Kept(state, len(history), _place(taken[-1]), latest)
-    waiting = [since for since in known if since > now]
-    return Folded(seen, rows, min([*waiting, *([rows.changes_at] if rows.changes_at else [])])), None
+    if latest <= present:
+        return Folded(seen, rows, rows.changes_at), Kept(state, len(history), taken[-1].place, latest)
+    due_at = _aware(min(since for since in known if since > present))
+    return Folded(seen, rows, min(due_at, rows.changes_at or due_at)), None
 
 
-def _step_on(
-    model: ReadModel, subject: str, kept: Kept, events: Sequence[Recorded], now: datetime
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=_UTC)
+
+
+def _step_on(model: ReadModel, state: Any, events: Iterable[Stored]) -> None:
+    """Evolve a state by events that are not its first."""
+    step, passed = model.step, model.passed
+    for stored in events:
+        if stored.kind not in passed:
+            step(state, stored)
+
+
+def _fold_on(
+    model: ReadModel, subject: str, kept: Kept, events: Sequence[Stored], now: datetime
 ) -> tuple[Folded, Kept]:
-    for recorded in events:
-        model.step(kept.state, recorded)
+    """Fold a stream's next events, which are its latest."""
+    _step_on(model, kept.state, events)
     last = events[-1]
     seen = Seen(subject, last.version, last.position, now)
     rows = model.rows(kept.state, seen)
     latest = max(kept.known_from, *map(known_from, events))
-    return Folded(seen, rows, rows.changes_at), Kept(kept.state, last.version, _place(last), latest)
+    return Folded(seen, rows, rows.changes_at), Kept(kept.state, last.version, last.place, latest)
 
 
 # -- a batch of the log -------------------------------------------------------------------------------------
@@ -274,14 +297,14 @@ def _fold_streams(
     connection: Connection, model: ReadModel, work: Work, states: States
 ) -> Iterator[tuple[Folded, Kept | None]]:
     """Fold the streams a batch touches, and those that are due, as they stand at the batch's end."""
-    by_stream: dict[str, list[Recorded]] = {}
+    by_stream: dict[str, list[Stored]] = {}
     for row in work.batch:
-        by_stream.setdefault(row[SUBJECT], []).append(recorded_of(row))
+        by_stream.setdefault(row[SUBJECT], []).append(stored_of(row))
     anew = sorted(work.due - by_stream.keys())
     for subject, events in by_stream.items():
         kept = states.take(subject)
         if kept is not None and kept.follows(events, work.now):
-            yield _step_on(model, subject, kept, events, work.now)
+            yield _fold_on(model, subject, kept, events, work.now)
         elif events[0].version == 1:
             yield fold(model, subject, events, work.now)
         else:
@@ -299,12 +322,15 @@ def _due(connection: Connection, part: Part, now: datetime) -> set[str]:
 
 def _histories(
     connection: Connection, subjects: Iterable[str], position: int
-) -> Iterator[tuple[str, list[Recorded]]]:
+) -> Iterator[tuple[str, list[Stored]]]:
     """Yield streams as they stood at a position, some in memory at a time."""
     wanted = list(subjects)
     for first in range(0, len(wanted), STREAMS_AT_ONCE):
-        found: dict[str, list[Recorded]] = {}
-        some = wanted[first : first + STREAMS_AT_ONCE]
-        for row in connection.execute(LOG["streams"], {"subjects": some, "position": position}, binary=True):
-            found.setdefault(row[SUBJECT], []).append(recorded_of(row))
-        yield from found.items()
+        given = {"subjects": wanted[first : first + STREAMS_AT_ONCE], "position": position}
+        yield from streams_of(connection.execute(Q["log_of_streams"], given, binary=True))
+
+
+def streams_of(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[str, list[Stored]]]:
+    """Yield the streams of rows that are in their order, one in memory at a time."""
+    for subject, of in groupby(rows, key=itemgetter(SUBJECT)):
+        yield subject, list(map(stored_of, of))

@@ -34,7 +34,10 @@ class NotBuiltError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a read model is: `lag` counts the events it has yet to fold, `digest` is its content's."""
+    """How far a read model is: `lag` counts the events it has yet to fold, `digest` is its content's.
+
+    From `due_at` on some of its rows read otherwise though nothing happened: once that is past, they are old.
+    """
 
     name: str
     version: int
@@ -45,6 +48,13 @@ class Standing:
     failure: str | None
     digest: str = ""
     generation: int = 0
+    due_at: datetime | None = None
+
+    def old_since(self, now: datetime) -> datetime | None:
+        """Return since when some of its rows may be old at a moment; None where they are those of that moment."""
+        since = [self.moved_at] if self.lag else []
+        since += [self.due_at] if self.due_at is not None and self.due_at <= now else []
+        return min(since, default=None)
 
 
 class Making(NamedTuple):
@@ -190,13 +200,31 @@ def standings(ledger: Ledger) -> list[Standing]:
 def standings_on(connection: Connection) -> list[Standing]:
     """Return how far each live model is, on a connection that looks into its ledger."""
     found: dict[str, Standing] = {}
-    for name, version, generation, position, last, moved_at, failed, why, digest in connection.execute(
-        Q["standings"]
-    ):
+    for (
+        name,
+        version,
+        generation,
+        position,
+        last,
+        moved_at,
+        failed,
+        why,
+        digest,
+        due_at,
+    ) in connection.execute(Q["standings"]):
         other = found.get(name)
         if other is None:
             found[name] = Standing(
-                name, version, position, last - position, moved_at, failed, why, digest.hex(), generation
+                name,
+                version,
+                position,
+                last - position,
+                moved_at,
+                failed,
+                why,
+                digest.hex(),
+                generation,
+                due_at,
             )
         else:
             behind = min(position, other.position)
@@ -210,5 +238,6 @@ def standings_on(connection: Connection) -> list[Standing]:
                 other.failure or why,
                 total([digest], bytes.fromhex(other.digest)).hex(),
                 generation,
+                min(filter(None, (due_at, other.due_at)), default=None),
             )
     return list(found.values())

@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from psycopg.sql import SQL
 
 from domain.events.envelope import Recorded
-from domain.events.fields import StreamKind
+from domain.events.fields import Payload, StreamKind
 from domain.ledger.queries import queries
 from domain.replay import Question, selected
 from domain.streams import STREAMS, begin
@@ -53,14 +54,23 @@ class ReadModel(ABC):
 
     `version` goes up whenever the rows of the same events would become different, or their columns do: the model
     is then made anew beside the old one. `kinds` are the kinds of stream it reads.
+
+    `passes` are types of event that change nothing in its state, unless they are a stream's first: they count for
+    version and position, and are not even read. A check looks at them all the same.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     kinds: ClassVar[frozenset[StreamKind]]
     tables: ClassVar[tuple[Table, ...]]
+    passes: ClassVar[tuple[type[Payload], ...]] = ()
     for_billing: ClassVar[bool] = True
     """Whether billing systems see its tables, as views (projections/engine/views.py)."""
+
+    @cached_property
+    def passed(self) -> frozenset[str]:
+        """The wire names of what it passes over."""
+        return frozenset(kind.__name__ for kind in self.passes)
 
     def begin(self, subject: str) -> Any:
         """Return the state before a stream's first event: the domain's own, unless the model keeps another."""

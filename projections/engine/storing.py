@@ -21,6 +21,10 @@ Q = queries("projections.sql", "engine.sql")
 DIGEST_BITS = 256
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 _JSON = (dict, list)
+_UTC = timezone.utc  # noqa: UP017 - as everywhere
+BINARY_ROWS = (
+    100  # so many rows are worth asking for their columns' types: in binary they are copied in half the time
+)
 
 
 class Folded(NamedTuple):
@@ -33,7 +37,7 @@ class Folded(NamedTuple):
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
-        return value.astimezone(timezone.utc).isoformat()  # noqa: UP017 - one moment, one text
+        return value.astimezone(_UTC).isoformat()  # one moment, one text
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):
@@ -52,8 +56,21 @@ set_json_loads(orjson.loads)
 
 def digest_of(subject: str, tables: Tables) -> bytes:
     """Return the digest (32 bytes) of a stream's rows."""
-    lines = sorted(canonical((table, *row)) for table, rows in tables.items() for row in rows)
+    lines = sorted(_line(table, row) for table, rows in tables.items() for row in rows)
     return hashlib.sha256(b"\n".join([subject.encode(), *lines])).digest()
+
+
+def _line(table: str, row: Row) -> bytes:
+    """Return a row's canonical bytes behind its table's name, as `canonical` makes them, in half the time."""
+    values = [
+        v.astimezone(_UTC)
+        if (t := type(v)) is datetime
+        else orjson.Fragment(canonical(v))
+        if t in _JSON
+        else v
+        for v in row
+    ]
+    return orjson.dumps([table, *values], default=_plain)
 
 
 def total(digests: Iterable[bytes], start: bytes = bytes(DIGEST_BITS // 8)) -> bytes:
@@ -111,8 +128,15 @@ def _copy(connection: Connection, table: str, columns: Sequence[str], rows: Iter
     ready = [tuple(Jsonb(v) if type(v) in _JSON else v for v in row) for row in rows]
     if not ready:
         return
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    into = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)
-    with connection.cursor() as cursor, cursor.copy(into) as copy:
-        for row in ready:
-            copy.write_row(row)
+    given = {"table": sql.Identifier(table), "columns": sql.SQL(", ").join(map(sql.Identifier, columns))}
+    form, types = sql.SQL("FORMAT TEXT"), list[int]()
+    with connection.cursor() as cursor:
+        if len(ready) >= BINARY_ROWS:
+            cursor.execute(sql.SQL("SELECT {columns} FROM {table} LIMIT 0").format(**given))
+            form, types = sql.SQL("FORMAT BINARY"), [c.type_code for c in cursor.description or ()]
+        into = sql.SQL("COPY {table} ({columns}) FROM STDIN ({form})").format(**given, form=form)
+        with cursor.copy(into) as copy:
+            if types:
+                copy.set_types(types)
+            for row in ready:
+                copy.write_row(row)

@@ -20,7 +20,7 @@ from domain.ledger.application import Q as LOG
 from domain.ledger.codec import LedgerEvent, chain, genesis
 from domain.ledger.database import Connection
 from domain.ledger.recorder import stored
-from projections.engine.folding import known_from
+from domain.replay import effective_at
 from projections.engine.generations import look_at
 from projections.engine.model import ReadModel, Row, Seen, Tables
 from projections.engine.storing import Q, canonical, digest_of, part_of, total
@@ -218,8 +218,10 @@ def _expected(
 ) -> Tables:
     """Return a stream's rows by plain replay: now, or right before they are to be folded again if that is past."""
     moment = now if due_at is None or now < due_at else due_at - timedelta(microseconds=1)
-    seen = Seen(subject, len(history), history[-1].position, max(moment, known_from(history[0])))
-    return model.expected(history, seen, history[0].event.region)
+    first = history[0]
+    opened_at = max(effective_at(first), first.event.recordedtime)
+    seen = Seen(subject, len(history), history[-1].position, max(moment, opened_at))
+    return model.expected(history, seen, first.event.region)
 
 
 def _compare(live: _Live, subject: str, expected: Tables, there: Tables, found: Verdict) -> None:

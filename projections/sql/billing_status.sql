@@ -56,6 +56,7 @@ SELECT 'account/' || s.account_id, s.account_id, s.party_id, s.region, s.line_of
        s.stream_version, s.position
 FROM billing_status AS s
 WHERE s.account_id > %(after)s
+  AND (%(city)s::text IS NULL OR s.region = %(city)s)
   AND (%(party_id)s::text IS NULL OR s.party_id = %(party_id)s)
   AND (%(status)s::text IS NULL OR s.status = %(status)s)
   AND (NOT %(owing)s OR s.balance_fen > 0)
@@ -75,10 +76,12 @@ SELECT * FROM (
     (
         SELECT s.* FROM billing_status AS s
         WHERE s.position > greatest(%(position)s, %(at)s) AND s.position <= %(to_position)s
+          AND (%(city)s::text IS NULL OR s.region = %(city)s)
         ORDER BY s.position LIMIT %(limit)s
     ) UNION ALL (
         SELECT s.* FROM billing_status AS s
         WHERE s.counted_from >= %(moment)s AND s.position > %(at)s AND s.position <= %(position)s
+          AND (%(city)s::text IS NULL OR s.region = %(city)s)
         ORDER BY s.position LIMIT %(limit)s
     )
 ) AS changed

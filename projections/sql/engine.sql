@@ -65,8 +65,8 @@ WHERE model = %(model)s AND version = %(version)s AND state = 'live';
 
 -- name: log_of_part
 -- The log after a position, only streams of some kinds, and of those only one part: the hash is PostgreSQL's own
--- SHA-256, which no version of it will compute otherwise.
-SELECT subject, version, type, state, position, appended_at, digest, fingerprint
+-- SHA-256, which no version of it will compute otherwise. Moments without their zone, which is UTC.
+SELECT subject, version, type, state, position, occurred_at AT TIME ZONE 'UTC', recorded_at AT TIME ZONE 'UTC'
 FROM event
 WHERE position > %(after)s AND position <= %(upto)s
   AND split_part(subject, '/', 1) = ANY(%(kinds)s)
@@ -108,7 +108,7 @@ WHERE g.state = 'building' ORDER BY g.model;
 
 -- name: standings
 SELECT g.model, g.version, g.generation, p.position, counter.position, p.moved_at, p.failed_position, p.failure,
-       p.digest
+       p.digest, p.due_at
 FROM counter, read_model_generation AS g JOIN read_model_partition AS p USING (generation)
 WHERE g.state = 'live'
 ORDER BY g.model, p.partition;
@@ -117,6 +117,10 @@ ORDER BY g.model, p.partition;
 -- The generation of a model that is being made.
 SELECT generation, version, schema_name, base_position, partitions, built_at IS NOT NULL
 FROM read_model_generation WHERE model = %(model)s AND state = 'building';
+
+-- name: made_by
+-- The program that began to make a generation.
+SELECT obj_description(to_regnamespace(%(schema)s::text), 'pg_namespace');
 
 -- name: make_ranges
 -- Splits the streams of some kinds by name into ranges of about as many streams each, none of two kinds.
@@ -150,18 +154,27 @@ SELECT coalesce(sum(streams_done), 0), coalesce(sum(streams), 0), coalesce(sum(e
        coalesce(sum(events), 0)
 FROM read_model_range WHERE generation = %(generation)s;
 
--- name: read_in_order
+-- name: to_fold_ranges
 -- For log_of_range: along the index, from where the last chunk ended, however many streams the planner takes for
--- a range; it would otherwise sort the whole range for each chunk.
+-- a range; it would otherwise sort the whole range for each chunk. No commit of a chunk waits for the disk: what a
+-- crash takes back is rows together with the range's place, and the commit that ends the folding waits for them all.
 SELECT set_config('enable_sort', 'off', false), set_config('enable_seqscan', 'off', false),
-       set_config('enable_bitmapscan', 'off', false), set_config('max_parallel_workers_per_gather', '0', false);
+       set_config('enable_bitmapscan', 'off', false), set_config('max_parallel_workers_per_gather', '0', false),
+       set_config('synchronous_commit', 'off', false);
 
 -- name: log_of_range
 -- Whole streams of a range as they stood at a position, the last of them perhaps cut off by the limit.
-SELECT subject, version, type, state, position, appended_at, digest, fingerprint
+SELECT subject, version, type, state, position, occurred_at AT TIME ZONE 'UTC', recorded_at AT TIME ZONE 'UTC'
 FROM event
 WHERE subject > %(after)s AND subject <= %(upto)s AND position <= %(position)s
 ORDER BY subject, version LIMIT %(limit)s;
+
+-- name: log_of_streams
+-- Some whole streams as they stood at a position.
+SELECT subject, version, type, state, position, occurred_at AT TIME ZONE 'UTC', recorded_at AT TIME ZONE 'UTC'
+FROM event
+WHERE subject = ANY(%(subjects)s) AND position <= %(position)s
+ORDER BY subject, version;
 
 -- name: lock_building
 -- Whoever holds it is the one who finishes it.

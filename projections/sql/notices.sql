@@ -79,6 +79,7 @@ CREATE TABLE contact_period (
     PRIMARY KEY (subject, contact_point_id, number)
 );
 CREATE INDEX contact_period_party ON contact_period (party_id, contact_point_id);
+CREATE INDEX contact_period_point ON contact_period (contact_point_id, party_id);
 COMMENT ON TABLE contact_period IS 'Each time in which a contact point reached its party.';
 COMMENT ON COLUMN contact_period.subject IS 'The party''s stream.';
 COMMENT ON COLUMN contact_period.contact_point_id IS 'The contact point; its value is personal and not here.';
@@ -221,7 +222,8 @@ GROUP BY n.side, n.channel, n.outcome
 ORDER BY n.side DESC, n.channel, n.outcome;
 
 -- name: contact_points
--- Contact points as they are, with what was sent to them, what of it since they no longer reach anyone.
+-- Contact points as they are, with what was sent to them, what of it since they no longer reach anyone. A legacy system
+-- may count them by party: where several parties have one of a name, each has what was sent to its own accounts.
 SELECT * FROM (
     SELECT c.party_id, c.contact_point_id, c.region, c.kind, c.added_at, c.until AS invalid_since, c.reason,
            s.attempts, s.failed, s.delivered, s.attempts_since, s.delivered_since, s.last_attempt_at,
@@ -235,7 +237,11 @@ SELECT * FROM (
                count(*) FILTER (WHERE n.attempted_at >= c.until) AS attempts_since,
                count(*) FILTER (WHERE n.outcome = 'delivered' AND n.outcome_at >= c.until) AS delivered_since,
                max(n.attempted_at) AS last_attempt_at
-        FROM notice AS n WHERE n.contact_point_id = c.contact_point_id
+        FROM notice AS n
+        WHERE n.contact_point_id = c.contact_point_id
+          AND (n.holder_id = c.party_id OR NOT EXISTS (
+              SELECT FROM contact_period AS o WHERE o.contact_point_id = c.contact_point_id AND o.party_id <> c.party_id
+          ))
     ) AS s
     WHERE c.latest
       AND (%(city)s::text IS NULL OR c.region = %(city)s)

@@ -7,16 +7,17 @@
 CREATE SCHEMA IF NOT EXISTS {views};
 COMMENT ON SCHEMA {views} IS
     'What billing systems read of this ledger: each table of its read models as a view. Granted to recount_billing.';
-CREATE FUNCTION {views}.made_anew(model text) RETURNS boolean
+CREATE OR REPLACE FUNCTION {views}.made_anew(model text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
     RAISE EXCEPTION '% was made anew after this transaction began: begin another', model USING ERRCODE = '40001';
 END $$;
 COMMENT ON FUNCTION {views}.made_anew(text) IS
     'Tells a reader whose snapshot is older than what a view still knows to begin another transaction.';
-CREATE VIEW {views}.freshness AS
+CREATE OR REPLACE VIEW {views}.freshness AS
 SELECT g.model, g.version, min(p.position) AS position, c.position AS ledger_position,
-       c.position - min(p.position) AS lag, min(p.moved_at) AS moved_at, min(p.failed_position) AS failed_position
+       c.position - min(p.position) AS lag, min(p.moved_at) AS moved_at, min(p.failed_position) AS failed_position,
+       min(p.due_at) AS due_at
 FROM {ledger}.read_model_generation AS g
 JOIN {ledger}.read_model_partition AS p USING (generation)
 CROSS JOIN {ledger}.counter AS c
@@ -29,11 +30,17 @@ COMMENT ON COLUMN {views}.freshness.version IS 'The version of the model that ma
 COMMENT ON COLUMN {views}.freshness.position IS 'The log position up to which every event is in its rows.';
 COMMENT ON COLUMN {views}.freshness.ledger_position IS 'The position of the ledger''s last event.';
 COMMENT ON COLUMN {views}.freshness.lag IS 'How many positions it is behind; 0 where its rows are the present.';
-COMMENT ON COLUMN {views}.freshness.moved_at IS 'When it was last moved; where lag is 0, its rows are those of now.';
+COMMENT ON COLUMN {views}.freshness.moved_at IS
+    'When it was last moved. Its rows are those of now where lag is 0 and due_at is not past.';
 COMMENT ON COLUMN {views}.freshness.failed_position IS 'The event it stopped before; empty where it goes on.';
+COMMENT ON COLUMN {views}.freshness.due_at IS
+    'When some of its rows read otherwise though nothing happens: once that is past, they are old until it is moved.';
 
 -- name: installed
-SELECT to_regclass(format('%%I.freshness', %(views)s::text)) IS NOT NULL;
+-- Whether what stands beside the models' views is there, as this program makes it.
+SELECT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = to_regclass(format('%%I.freshness', %(views)s::text)) AND attname = 'due_at'
+);
 
 -- name: may_read
 -- Whether the role is there, and whether it may read the schema's views already.

@@ -128,15 +128,15 @@ SELECT 1 FROM event WHERE subject = %(subject)s AND version = 1;
 -- no row and nothing written where it does not. A receipt that stands already is an error.
 WITH claimed AS (
     UPDATE counter
-    SET position = position + %(count)s, recorded_at = greatest(recorded_at, %(recorded_at)s)
-    WHERE position = %(expected)s
+    SET position = position + %(count)s::bigint, recorded_at = greatest(recorded_at, %(recorded_at)s::timestamptz)
+    WHERE position = %(expected)s::bigint
     RETURNING clock_timestamp() AS appended_at
 ), appended AS (
     INSERT INTO event
         (position, subject, version, type, source, id, occurred_at, recorded_at, appended_at,
          fingerprint, digest, state)
-    SELECT %(expected)s + e.ordinal, e.subject, e.version, e.type, %(source)s, e.id, e.occurred_at,
-           %(recorded_at)s, claimed.appended_at, e.fingerprint, e.digest, e.state
+    SELECT %(expected)s::bigint + e.ordinal, e.subject, e.version, e.type, %(source)s::text, e.id, e.occurred_at,
+           %(recorded_at)s::timestamptz, claimed.appended_at, e.fingerprint, e.digest, e.state
     FROM claimed, unnest(
         %(subjects)b::text[], %(versions)b::integer[], %(types)b::text[], %(ids)b::text[],
         %(occurred)b::timestamptz[], %(fingerprints)b::bytea[], %(digests)b::bytea[], %(states)b::bytea[]
