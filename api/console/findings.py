@@ -33,6 +33,7 @@ SEVERITY = {
     "number-limit": SERIOUS,
 }
 """How deep a breach goes into what a customer has: their standing, name and money; their service; how it was done."""
+PLAIN_LINES = 40  # charges of an account on which nothing is to be taken back, listed one by one
 EVIDENCE_SHOWN = 12  # events told in full under one finding; the others are named
 
 
@@ -51,6 +52,7 @@ def findings(page: Asked, dispute: Disputed) -> Response:
         evidence=lambda numbers: _evidence(page, view, numbers),
         leads=lambda shown: _leads(page, subject, shown),
         evidence_shown=EVIDENCE_SHOWN,
+        plain_lines=PLAIN_LINES,
         options=[(o, page.label("expiry_option", o)) for o in LABELS["expiry_option"]],
         asked=dispute.asked,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from api.inquiry import derived, replayed
+from api.inquiry import derived
 from api.runtime import Runtime
 from domain.calendar import day_of
 from domain.case import Case
@@ -16,7 +16,7 @@ from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger
 from domain.ledger.codec import LedgerEvent
 from domain.ledger.surroundings import TooWideError, inquiry
-from domain.replay import Histories
+from domain.replay import Histories, Question, replay
 from domain.rules.book import Rulebook, rulebook_of
 from domain.rules.facts import AccountFacts, World, across_streams
 from domain.rules.table import findings
@@ -117,8 +117,12 @@ def compose(
     parts = []
     every: dict[str, Sequence[Recorded]] = dict(around)
     for root in _roots(ledger, world, subject):
-        about, histories = inquiry(
-            runtime.deployment, root, asked.known_at, position=asked.position, region=ledger.region
+        about, histories = (
+            (asked, around)
+            if root == subject
+            else inquiry(
+                runtime.deployment, root, asked.known_at, position=asked.position, region=ledger.region
+            )
         )
         every.update(histories)
         lawful = derived(about, histories, until=asked_day(asked.known_at, asked.region), assume=assume)
@@ -141,7 +145,7 @@ def compose(
         events=[],
         stored=_stored(ledger, every, asked.position),
     )
-    dossier.replays = _replays(runtime, dossier)
+    dossier.replays = _replays(dossier, every)
     dossier.events, dossier.numbers = _numbered(dossier, every)
     return dossier
 
@@ -164,7 +168,7 @@ def _roots(ledger: Ledger, world: World, subject: str) -> list[str]:
     return found
 
 
-def _replays(runtime: Runtime, dossier: Dossier) -> dict[str, dict[str, Any]]:
+def _replays(dossier: Dossier, histories: Histories) -> dict[str, dict[str, Any]]:
     world, known_at = dossier.world, dossier.known_at
     subjects: dict[str, None] = {}
     for part in dossier.parts:
@@ -177,13 +181,15 @@ def _replays(runtime: Runtime, dossier: Dossier) -> dict[str, dict[str, Any]]:
                 subjects[holder.subject] = None
     if len(subjects) > ACCOUNTS_MAX:
         raise TooWideError(f"{len(subjects)} accounts, {ACCOUNTS_MAX} at most: ask for them one by one")
-    moment = known_at.isoformat()
-    return {
-        s: replayed(
-            runtime, s, at=moment, known_at=moment, position=dossier.position, region=dossier.ledger_region
-        )
-        for s in subjects
-    }
+    accounts = {s: h for s, h in histories.items() if kind_of(s) == "account"}
+    found = {}
+    for one in subjects:
+        own = histories[one]
+        region = own[0].event.region if own else dossier.ledger_region
+        question = Question(one, known_at, known_at, dossier.position, region)
+        beside = accounts if kind_of(one) == "party" else {}
+        found[one] = replay(question, {**beside, one: own})
+    return found
 
 
 def _stored(ledger: Ledger, histories: Histories, position: int) -> list[LedgerEvent]:
