@@ -24,7 +24,7 @@ from psycopg.rows import tuple_row
 
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
-from domain.ledger.database import APP_ROLE, Connection
+from domain.ledger.database import PROJECTOR, Connection
 from domain.ledger.deployment import Deployment
 from projections.engine import views
 from projections.engine.folding import (
@@ -275,7 +275,7 @@ def _ranges(task: Task) -> Iterator[int]:
     """Fold chunk after chunk of the ranges that are left, and yield after each how many events it had."""
     connection: Connection
     with closing(psycopg.connect(task.conninfo, autocommit=True, row_factory=tuple_row)) as connection:
-        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(PROJECTOR)))
         path = sql.SQL(", ").join(map(sql.Identifier, (task.site.schema, task.ledger_schema)))
         connection.execute(sql.SQL("SET search_path TO {}").format(path))
         connection.execute(Q["to_fold_ranges"])
@@ -386,7 +386,7 @@ def _reached(ledger: Ledger, site: Site) -> tuple[int, int]:
 
 def _seal(ledger: Ledger, site: Site) -> None:
     """Let the generation's parts start from where its streams were folded to."""
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         given: dict[str, Any] = {"generation": site.generation}
         if connection.execute(Q["lock_building"], given).fetchone() is None:
             return  # another process was faster
@@ -435,7 +435,7 @@ def _swap(
     The live one stands still meanwhile, but is read; nobody waits for more than the last events to be folded.
     """
     given: dict[str, Any] = {"generation": site.generation}
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         if connection.execute(Q["lock_building"], given).fetchone() is None:
             return True  # another process was faster
         live = [p for (p,) in connection.execute(Q["lock_live"], {"model": model.name})]
