@@ -217,6 +217,11 @@ SELECT subject FROM next
 WHERE split_part(subject, '/', 1) = ANY(%(kinds)s)
 LIMIT %(limit)s;
 
+-- name: streams_left
+-- How many streams of some kinds come after one, by subject.
+SELECT count(*) FROM event
+WHERE version = 1 AND subject > %(after)s AND split_part(subject, '/', 1) = ANY(%(kinds)s);
+
 -- name: lock_closing
 SELECT pg_try_advisory_lock(hashtextextended('close-day ' || %(schema)s, 0));
 
