@@ -351,7 +351,7 @@ class Writer:
                 self._disconnect()
                 _fail(left, error)
             except Exception as error:
-                self._standings.forget()
+                self._disconnect()  # psycopg gives up prepared statements, ours too, where it rolls back
                 if len(left) > 1:  # one that nobody has thought of must not harm the others
                     for one in left:
                         self._settle([one])
