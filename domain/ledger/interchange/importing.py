@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from domain.events.envelope import check_subject, ledger_of, text_attribute
 from domain.events.fields import IDENTIFIER_MAX_CHARS, MalformedError
-from domain.ledger.application import Q
+from domain.ledger.application import PostgresKeys, Q
 from domain.ledger.database import WRITER
 from domain.ledger.deployment import Deployment, SubjectError
 from domain.ledger.interchange.landing import NEVER_OPENED, land_all
@@ -133,6 +133,7 @@ class Importer:
         ledger = self._deployment.ledger_for(region)
         given: dict[str, Any] = {"key_ids": [key_id], "owners": [owner]}
         with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:
+            PostgresKeys(connection).make_alone(self._deployment.master.ids)
             if wrapped is None:
                 connection.execute(Q["add_destroyed_keys"], given)
             else:
