@@ -52,7 +52,7 @@ PAGES = {
 @pytest.fixture
 def reader(seen: Client) -> Client:
     """Return a reader of the console who changes nothing."""
-    return seen
+    return seen.signed_in()
 
 
 def in_english(path: str) -> str:
@@ -219,10 +219,4 @@ def test_a_page_says_no_in_a_page(reader: Client, path: str, status: int):
 
 def test_an_empty_deployment_has_a_console(client: Client):
     """Where nothing was imported yet, it says so."""
-    assert "账本还是空的" in client.get("/console").text
-
-
-def test_the_bare_address_leads_to_the_console(reader: Client):
-    """Who types the host alone gets there."""
-    answer = reader.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/console")
+    assert "账本还是空的" in client.signed_in().get("/console").text

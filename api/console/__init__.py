@@ -8,7 +8,7 @@ step), `findings` (what was wrong, what should have been, and putting it right),
 from fastapi import APIRouter
 
 from api.console.dossiers import router as dossiers
-from api.console.finding import entrance
+from api.console.finding import files
 from api.console.finding import router as finding
 from api.console.findings import router as findings
 from api.console.management import router as management
@@ -17,7 +17,7 @@ from api.console.replays import router as replays
 
 router = APIRouter()
 # Side by side, each with the whole prefix: a route of a router in a router is logged without it.
-for part in (finding, management, parties, replays, findings, dossiers):
+for part in (files, finding, management, parties, replays, findings, dossiers):
     router.include_router(part)
 
-__all__ = ["entrance", "router"]
+__all__ = ["router"]

@@ -1,15 +1,14 @@
 """The dossier: looked at as it will be printed, and taken away with its evidence."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.console.asking import Disputed
-from api.console.shell import HOME, Asked, PageRoute
+from api.console.shell import Asked, pages
 from api.dossier import files_of, folder_files, style_source, zipped
 from api.dossier import page as dossier_page
 from api.dossier.bundle import MANIFEST
 
-router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
+router = pages()
 
 WITHIN = {
     "Content-Security-Policy": f"default-src 'none'; style-src {style_source()}; base-uri 'none'; form-action 'none';"

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.console.asking import Disputed
 from api.console.parties import Shown, told
-from api.console.shell import HOME, Asked, Page, PageRoute
+from api.console.shell import Asked, Page, pages
 from api.dossier.views import Breach, View
 from api.wording.labels import LABELS
 from domain.events.envelope import kind_of
 
-router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
+router = pages()
 
 GRAVE, SERIOUS, FORMAL = 3, 2, 1
 SEVERITY = {

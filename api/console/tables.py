@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.console.shell import Page
 from api.paging import cut, wanted
 from api.wording import Words
@@ -88,6 +89,8 @@ class Listing:
     sort: str
     sorts: Sequence[Sorted]
     key: Sequence[Sorted]
+    scopes: tuple[str, ...] = (INVESTIGATE_READ,)
+    """Who may see it: whoever has one of these."""
     empty: Words = field(default=Words("没有记录。", "There is nothing here."))
 
 
