@@ -7,7 +7,18 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api import billing, crm, feeds, health, investigations, management, problems, reference, registers
+from api import (
+    billing,
+    console,
+    crm,
+    feeds,
+    health,
+    investigations,
+    management,
+    problems,
+    reference,
+    registers,
+)
 from api.access import Access, signing_in
 from api.access.guarding import check_guarded, documented_scopes
 from api.access.headers import SecurityHeaders
@@ -63,6 +74,8 @@ def build(
         investigations.router,
         feeds.router,
         health.router,
+        console.router,
+        console.entrance,
     ):
         app.include_router(router)
     app.include_router(signing_in.router)

@@ -33,6 +33,8 @@ PUBLIC = (
     "/.well-known/", "/auth/", SIGN_IN, "/console/signed-in", "/console/sign-out", "/console/static/",
 )  # fmt: skip
 """Health, metrics, sign-in, keys and static files (the API's description is one). Ending in /: all below it."""
+ENTRANCE = "/"
+"""The bare address leads to the console, which asks who it is."""
 STATIC = frozenset({"/docs", "/openapi.json"})
 """Public addresses that are no operations of the API, and so have no tag."""
 NOT_SIGNED_IN = frozenset({"access.token_missing", "access.token_invalid"})
@@ -112,7 +114,7 @@ class Access:
 
 def is_public(path: str) -> bool:
     """Whether an address is open to everybody."""
-    return any(path.startswith(p) if p.endswith("/") else path == p for p in PUBLIC)
+    return path == ENTRANCE or any(path.startswith(p) if p.endswith("/") else path == p for p in PUBLIC)
 
 
 def _token(scope: Scope) -> str:

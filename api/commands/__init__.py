@@ -10,6 +10,7 @@ from api.commands import (
     history,
     models,
     notices,
+    privacy,
     remedies,
     service,
     transfer,
@@ -27,5 +28,6 @@ GROUPS = (
     dossier,
     calendar,
     notices,
+    privacy,
     models,
 )
