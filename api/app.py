@@ -75,6 +75,7 @@ def build(
         feeds.router,
         health.router,
         console.router,
+        console.entrance,
     ):
         app.include_router(router)
     app.include_router(signing_in.router)

@@ -24,6 +24,7 @@ from domain.events.envelope import prepare
 from projections.engine import catch_up
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - known here so that it is told from one address
 BACKLOG = 1_024
 SHUTDOWN_S = 5  # how long open requests may still take when the service is told to stop
 
@@ -75,10 +76,11 @@ def local_door(settings: Settings, listening: socket.socket) -> Door:
     return Door(issuer.access(limits_of(settings.edge)), issuer)
 
 
-def hosts_of(edge: EdgeSettings) -> frozenset[str]:
-    """Return the names under which the service is reached."""
+def hosts_of(edge: EdgeSettings, host: str = "127.0.0.1") -> frozenset[str]:
+    """Return the names the service answers to: those of loopback, its own outside, and the address it is bound to."""
     outside = urlsplit(edge.outside).hostname if edge.outside else None
-    return HOSTS | {f"[{outside}]" if ":" in outside else outside} if outside else HOSTS
+    names = {name for name in (outside, None if host in EVERY_ADDRESS else host) if name}
+    return HOSTS | {f"[{name}]" if ":" in name else name.lower() for name in names}
 
 
 def run(
@@ -97,7 +99,12 @@ def run(
             app.state.stopping.set()  # streams and waiting readers end now, not at the grace period's end
             await super().shutdown(sockets=sockets)
 
-    app = build(runtime, door.access, hosts_of(edge), https=(edge.outside or "").startswith("https://"))
+    app = build(
+        runtime,
+        door.access,
+        hosts_of(edge, listening.getsockname()[0]),
+        https=(edge.outside or "").startswith("https://"),
+    )
     if door.issuer is not None:
         issuing.install(app, door.issuer)
     config = uvicorn.Config(
@@ -136,6 +143,8 @@ def serve(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> 
         raise CommandError(str(error)) from None
     listening = listen(given.host, given.port, guarded=access is not None)
     door = local_door(settings, listening) if given.dev else Door(access or Access())
+    if given.host in EVERY_ADDRESS and settings.edge.outside is None:
+        terminal.say("RECOUNT_PUBLIC_URL is not set: the service answers to loopback's names only.")
     if not given.dev and access is None:
         terminal.say(
             "No issuer of tokens is configured (RECOUNT_ISSUER, RECOUNT_JWKS; or --dev): nobody gets in."

@@ -339,6 +339,11 @@ class Code(StrEnum):
         "authority",
         "Who proposes a correction does not accept it.",
     )
+    PROPOSAL_NOT_MADE = (
+        "proposal.not_made",
+        "authority",
+        "What is accepted was proposed under the case by somebody else.",
+    )
     PROPOSAL_CHANGED = "proposal.changed", "conflict", "The proposal is not the one that was read."
     PROPOSAL_OUTDATED = "proposal.outdated", "conflict", "What the proposal rests on has changed since."
     PROPOSAL_EMPTY = "proposal.empty", "conflict", "Nothing is proposed: there is nothing to put right."

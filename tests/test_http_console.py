@@ -220,3 +220,9 @@ def test_a_page_says_no_in_a_page(reader: Client, path: str, status: int):
 def test_an_empty_deployment_has_a_console(client: Client):
     """Where nothing was imported yet, it says so."""
     assert "账本还是空的" in client.signed_in().get("/console").text
+
+
+def test_the_bare_address_leads_to_the_console(seen: Client):
+    """Who types the host alone gets there."""
+    answer = seen.with_token("").get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/console")

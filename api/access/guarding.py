@@ -33,8 +33,11 @@ PUBLIC = (
     "/.well-known/", "/auth/", SIGN_IN, "/console/signed-in", "/console/sign-out", "/console/static/",
 )  # fmt: skip
 """Health, metrics, sign-in, keys and static files (the API's description is one). Ending in /: all below it."""
+ENTRANCE = "/"
+"""The bare address leads to the console, which asks who it is."""
 STATIC = frozenset({"/docs", "/openapi.json"})
 """Public addresses that are no operations of the API, and so have no tag."""
+NOT_SIGNED_IN = frozenset({"access.token_missing", "access.token_invalid"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+) *\Z", re.IGNORECASE | re.ASCII)
@@ -71,30 +74,32 @@ class Access:
             raise TokenError("no issuer of tokens is configured here")
         return self.verifier.verify(token)
 
-    async def admit(self, scope: Scope) -> None:
+    async def admit(self, scope: Scope) -> Principal | None:
         """Let a request in by its token or session, or, on a public address, as nobody; raises ProblemError."""
         path = str(scope["path"])
         if is_public(path):
             self.limits.anonymous(scope)
-            return
+            return None
         page = path == PAGES or path.startswith(f"{PAGES}/")
         try:
             token = _session(scope) if page else _token(scope)
-            principal = await self._verified(token)
+            principal = await self._verified(token, scope)
         except ProblemError as refused:
             self.limits.anonymous(scope)
-            if page and refused.code != "access.keys_unavailable":
+            if page and refused.code in NOT_SIGNED_IN:
                 raise _to_sign_in(scope) from None
             raise
         self.limits.known(principal)
         if page:
             check_same_site(scope)
         scope[PRINCIPAL] = principal
+        return principal
 
-    async def _verified(self, token: str) -> Principal:
+    async def _verified(self, token: str, scope: Scope) -> Principal:
         found = self.verifier.kept(token) if self.verifier else None
         if found is not None:
             return found
+        self.limits.anonymous(scope, take=False)  # guesses are stopped before they cost a signature
         try:
             return await anyio.to_thread.run_sync(self.verify, token)
         except TokenError as error:
@@ -109,7 +114,7 @@ class Access:
 
 def is_public(path: str) -> bool:
     """Whether an address is open to everybody."""
-    return any(path.startswith(p) if p.endswith("/") else path == p for p in PUBLIC)
+    return path == ENTRANCE or any(path.startswith(p) if p.endswith("/") else path == p for p in PUBLIC)
 
 
 def _token(scope: Scope) -> str:

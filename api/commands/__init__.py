@@ -3,6 +3,7 @@
 from api.commands import (
     calendar,
     comparison,
+    disclosing,
     dossier,
     extract,
     generate,
@@ -23,6 +24,7 @@ GROUPS = (
     history,
     comparison,
     remedies,
+    disclosing,
     dossier,
     calendar,
     notices,

@@ -2,13 +2,16 @@
 
 `shell` is what every page shares, `tables` how lists are shown and taken away; then one module for each part: `finding`
 (a word leads to a dispute; worklists), `parties` (who it is about, and everything that happened), `replays` (step by
-step), `findings` (what was wrong, what should have been, and putting it right), `dossiers` and `management`.
+step), `findings` (what was wrong and what should have been), `deciding` (putting it right), `disclosures`, `dossiers`
+and `management`.
 """
 
 from fastapi import APIRouter
 
+from api.console.deciding import router as deciding
+from api.console.disclosures import router as disclosures
 from api.console.dossiers import router as dossiers
-from api.console.finding import files
+from api.console.finding import entrance, files
 from api.console.finding import router as finding
 from api.console.findings import router as findings
 from api.console.management import router as management
@@ -17,7 +20,7 @@ from api.console.replays import router as replays
 
 router = APIRouter()
 # Side by side, each with the whole prefix: a route of a router in a router is logged without it.
-for part in (files, finding, management, parties, replays, findings, dossiers):
+for part in (files, finding, management, parties, replays, findings, deciding, disclosures, dossiers):
     router.include_router(part)
 
-__all__ = ["router"]
+__all__ = ["entrance", "router"]

@@ -11,6 +11,7 @@ from api.investigations.asking import MOMENT_MAX_CHARS
 from domain.events.fields import Identifier
 from domain.ledger.recorder import POSITION_MAX
 
+Kind = Annotated[Literal["party", "account", "case"], Path()]
 Named = Annotated[Identifier, Path(alias="id")]
 Position = Annotated[int | None, Query(ge=0, le=POSITION_MAX)]
 Day = Annotated[str, Query(max_length=MOMENT_MAX_CHARS)]
@@ -47,7 +48,7 @@ class Dispute:
 
 async def _dispute(
     *,
-    kind: Annotated[Literal["party", "account", "case"], Path()],
+    kind: Kind,
     identifier: Named,
     known_at: Day = "",
     expiry_option: Day = "",

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from api.access.principal import BILLING_READ, INVESTIGATE_READ
 from api.console.searching import search
@@ -99,3 +99,12 @@ def static(digest: str, name: str) -> Response:  # noqa: ARG001 - another file h
         raise ProblemError("route.unknown", "there is no such file") from None
     headers = {"Cache-Control": KEPT, "X-Content-Type-Options": "nosniff"}
     return Response(content, 200, headers, MEDIA[name.rpartition(".")[2]])
+
+
+entrance = APIRouter(tags=["public"], include_in_schema=False)
+
+
+@entrance.get("/")
+def front_door() -> Response:
+    """Lead whoever opens the bare address to the console."""
+    return RedirectResponse(HOME, 307)

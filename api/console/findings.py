@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from api.console.asking import Disputed
+from api.console.deciding import remedies_of
 from api.console.parties import Shown, told
 from api.console.shell import Asked, Page, pages
 from api.dossier.views import Breach, View
@@ -53,6 +54,7 @@ def findings(page: Asked, dispute: Disputed) -> Response:
         evidence_shown=EVIDENCE_SHOWN,
         plain_lines=PLAIN_LINES,
         options=[(o, page.label("expiry_option", o)) for o in LABELS["expiry_option"]],
+        remedies=remedies_of(page.runtime.deployment.locate(subject, page.ledger_region), dossier),
         asked=dispute.asked,
     )
 

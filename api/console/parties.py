@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from api.console.asking import Named, Position
 from api.console.shell import Asked, Page, pages
+from api.disclosing import KINDS
 from api.investigations.timeline import parse_cursor
 from api.management.parties import TYPE_MAX_CHARS
 from api.problems import ProblemError
@@ -82,6 +83,7 @@ def party(
     after: After = None,
     around: Position = None,
     min_position: Position = None,
+    done: Position = None,
 ) -> Response:
     """Return a customer's page, once the models are as far as is waited for."""
     subject = f"party/{identifier}"
@@ -113,6 +115,8 @@ def party(
         owed_fen=sum(a["balance_fen"] for a in held),
         cases=[c for c in told_of if f"case/{c['case_id']}" in seen],
         found=found,
+        done=bool(done),
+        kinds=KINDS,
         asked={"kind": kind, "type": event_type, "sort": sort, "around": around},
         types=_types(page, kind),
     )
