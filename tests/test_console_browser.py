@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from api.access.guarding import PAGES, SESSION
+from api.runtime import Runtime
 from domain.ledger.sight import EVERYWHERE
 from tests.http_service import Client
 
@@ -61,6 +62,17 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@pytest.fixture
+def living(harbin: Client, runtime: Runtime) -> Iterator[Client]:
+    """Return a service on the Harbin case whose read models follow what is written, as they do in service."""
+    follower = runtime.follower()
+    follower.start()
+    try:
+        yield harbin
+    finally:
+        follower.stop()
+
+
 def at_a_desk(browser: Browser, client: Client, **more) -> BrowserContext:
     """Return a browser at which nobody has signed in yet."""
     given = {"viewport": WIDE, "base_url": client.base_url, "locale": "zh-CN", **more}
@@ -83,9 +95,9 @@ def sign_in(page: Page, person: str) -> None:
     page.wait_for_url("**/console**")
 
 
-def test_an_investigators_day_on_the_harbin_case(browser: Browser, harbin: Client, tmp_path: Path):
+def test_an_investigators_day_on_the_harbin_case(browser: Browser, living: Client, tmp_path: Path):
     """Find him, replay the day he asked, see what was wrong, propose, have it accepted, and see nothing owed."""
-    page = at_a_desk(browser, harbin).new_page()
+    page = at_a_desk(browser, living).new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -98,7 +110,7 @@ def test_an_investigators_day_on_the_harbin_case(browser: Browser, harbin: Clien
     expect(page.locator(".remedy")).to_contain_text("提出的人不能自己接受")
     expect(page.locator(".remedy").get_by_role("button")).to_have_count(0)
 
-    colleague = at_a_desk(browser, harbin).new_page()
+    colleague = at_a_desk(browser, living).new_page()
     colleague.goto(page.url)  # the address that was sent
     sign_in(colleague, "Investigator B")
     accepts_it(colleague)
