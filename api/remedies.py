@@ -17,7 +17,7 @@ from domain.case import Case
 from domain.events.case import RemedyGranted
 from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger, Q
-from domain.ledger.database import Connection
+from domain.ledger.database import WRITER, Connection
 from domain.ledger.surroundings import first_changed, inquiry
 from domain.ledger.writer import Answer, ReceiptKey, request_digest
 from domain.refusals import Refused
@@ -58,7 +58,7 @@ def propose(
     }
     receipt = _receipt(PROPOSED, subject, proposal)
     try:
-        with ledger.journal.database.transaction(ledger.schema) as connection:
+        with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:
             connection.execute(
                 Q["add_receipt"],
                 {
