@@ -46,6 +46,7 @@ CODES: dict[str, Meaning] = {
     "request.malformed_json": Meaning(400, "The body is not JSON."),
     "request.invalid": Meaning(422, "The request does not have the form it must have."),
     "request.too_slow": Meaning(408, "The body did not arrive in time."),
+    "request.took_too_long": Meaning(503, "Answering took too long."),
     "body.too_large": Meaning(413, "The body is too large."),
     "body.unsupported_type": Meaning(415, "The body is not of a type that is read here."),
     "headers.too_large": Meaning(431, "The headers are too large."),
@@ -317,6 +318,14 @@ def unavailable(error: Exception) -> Response:
     return ProblemError("storage.unavailable", detail, headers=retry_after()).response()
 
 
+def too_long(error: Exception) -> Response:
+    """Return the answer to a question the database was not done with in time."""
+    log.warning("a question took too long", error=type(error).__name__)
+    return ProblemError(
+        "request.took_too_long", "ask for less at once: a region, a page, one subject"
+    ).response()
+
+
 def not_ready(error: Exception) -> Response:
     """Return the answer where a ledger's tables are still being made."""
     log.warning("tables missing", error=type(error).__name__)
@@ -340,6 +349,7 @@ _HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
     OtherRegionError: lambda e: ProblemError("access.other_region", str(e)).response(),
     StorageError: unavailable,
     EmbeddedError: unavailable,
+    psycopg.errors.QueryCanceled: too_long,
     psycopg.OperationalError: unavailable,
     psycopg.errors.UndefinedTable: not_ready,
 }

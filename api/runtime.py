@@ -83,10 +83,14 @@ class Runtime:
 
 @contextlib.contextmanager
 def opened(
-    settings: Settings, progress: Callable[[str], None] | None = None, clock: Callable[[], datetime] = present
+    settings: Settings,
+    progress: Callable[[str], None] | None = None,
+    clock: Callable[[], datetime] = present,
+    answer_max_s: float | None = None,
 ) -> Iterator[Runtime]:
     """Open the deployment the settings name, on DATABASE_URL or on the embedded server.
 
+    `answer_max_s` bounds a reader's statement, where others wait for the connection.
     Raises StorageError, EmbeddedError and VaultError with one line that says what would be right.
     """
     with contextlib.ExitStack() as stack:
@@ -98,6 +102,6 @@ def opened(
             server: Any = stack.enter_context(EmbeddedPostgres(settings.data_dir, progress=progress))
             conninfo = server.ensure
         owner_url = settings.owner_url
-        database = Database(conninfo, (lambda: owner_url) if owner_url else None)
+        database = Database(conninfo, (lambda: owner_url) if owner_url else None, answer_max_s)
         stack.callback(database.close)
         yield Runtime(Deployment(database, settings.master), clock)

@@ -26,6 +26,7 @@ from projections.engine import catch_up
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - known here so that it is told from one address
 BACKLOG = 1_024
+ANSWER_MAX_S = 30.0  # one statement of a reader: longer ones would take the connections from everybody else
 SHUTDOWN_S = 5  # how long open requests may still take when the service is told to stop
 
 
@@ -149,7 +150,7 @@ def serve(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> 
         terminal.say(
             "No issuer of tokens is configured (RECOUNT_ISSUER, RECOUNT_JWKS; or --dev): nobody gets in."
         )
-    with opened(settings, terminal.say) as runtime:
+    with opened(settings, terminal.say, answer_max_s=ANSWER_MAX_S) as runtime:
         return run(
             runtime, listening, door, settings.edge, lambda address: terminal.say(f"Recount serves {address}")
         )
@@ -159,7 +160,7 @@ def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
     """Import the Harbin case and serve it."""
     listening = listen("127.0.0.1", given.port, guarded=False)
     door = local_door(settings, listening)
-    with opened(settings, terminal.say) as runtime:
+    with opened(settings, terminal.say, answer_max_s=ANSWER_MAX_S) as runtime:
         rejects = Rejects(settings.data_dir / "rejects" / "demo.jsonl")
         with as_file(files("api") / "demo" / "harbin.jsonl") as history:
             tally = import_one(runtime, str(history), rejects, terminal.progress)

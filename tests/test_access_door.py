@@ -16,7 +16,11 @@ from api.access.principal import principal_of
 from api.logging import configure
 from api.problems import ProblemError
 from api.runtime import Runtime
-from domain.ledger.database import CONTROL_SCHEMA
+from domain.ledger.application import Ledger
+from domain.ledger.database import CONTROL_SCHEMA, PROJECTOR, Database
+from domain.ledger.deployment import Deployment
+from domain.ledger.vault import MasterKey
+from tests.conftest import MASTER
 from tests.http_service import PERSONAL, Client, problem, serving
 
 pytest_plugins = ["tests.http_fixtures"]
@@ -325,3 +329,25 @@ def test_no_error_says_how_it_came_about(
     assert any("test_access_door.py" in place for place in failed[0]["where"])
     assert not any(secret in logged.replace("psycopg/", "") for secret in SECRETS), logged
     assert token not in logged
+
+
+@pytest.mark.storage
+def test_a_question_that_takes_too_long_is_broken_off(database_url: str):
+    """503 says so; a reader's statement has a bound at a service, a writer's and a projector's has none."""
+    database = Database(lambda: database_url, answer_max_s=0.2)
+    deployment = Deployment(database, lambda _first_use: MasterKey(MASTER))
+    try:
+        with serving(Runtime(deployment)) as client:
+            client.register()
+            ledger = deployment.ledgers[0]
+            ledger.journal.exists = lambda _subject: slow(ledger)  # type: ignore[method-assign]
+            problem(client.get("/crm/parties/P-1"), 503, "request.took_too_long")
+        with database.connection(ledger.schema, PROJECTOR) as connection:
+            connection.execute("SELECT pg_sleep(0.4)")
+    finally:
+        deployment.close()
+
+
+def slow(ledger: Ledger) -> bool:
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        return connection.execute("SELECT pg_sleep(20)").fetchone() is not None

@@ -1,11 +1,13 @@
 """Whatever the OpenAPI document allows, and what it does not: no request is answered with a 5xx, a trace or SQL."""
 
+import contextlib
 import itertools
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from tests.http_service import Client
@@ -67,8 +69,9 @@ def test_no_request_is_answered_with_a_5xx(harbin: Client):
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        for mode in GenerationMode:
-            run(given(case=operation.as_strategy(generation_mode=mode))(ask))()
+        run(given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))(ask))()
+        with contextlib.suppress(Unsatisfiable):  # an operation without parameters has nothing to be wrong
+            run(given(case=operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))(ask))()
     assert counted.keys() & {200, 201}
     assert counted.keys() & {404, 409, 422}
     assert 401 not in counted

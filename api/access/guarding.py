@@ -28,9 +28,10 @@ PRINCIPAL = "recount.principal"
 SESSION = "recount_session"
 PAGES = "/console"
 SIGN_IN = "/console/sign-in"
+FILES = "/console/static/"
 PUBLIC = (
     "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json",
-    "/.well-known/", "/auth/", SIGN_IN, "/console/signed-in", "/console/sign-out", "/console/static/",
+    "/.well-known/", "/auth/", SIGN_IN, "/console/signed-in", "/console/sign-out", FILES,
 )  # fmt: skip
 """Health, metrics, sign-in, keys and static files (the API's description is one). Ending in /: all below it."""
 ENTRANCE = "/"
@@ -240,12 +241,10 @@ def _unguarded(context: RouteContext) -> str | None:
         return "a route without a path can't be guarded"
     dependant = getattr(context, "dependant", None)
     tags = getattr(context, "tags", [])
-    if "public" in tags or path in STATIC or (dependant is None and path.startswith("/console/static")):
-        return (
-            None
-            if is_public(path if not path.startswith("/console/static") else f"{path}/")
-            else (f"only {', '.join(PUBLIC)} may be public")
-        )
+    files = dependant is None and f"{path}/".startswith(FILES)
+    if "public" in tags or path in STATIC or files:
+        allowed = is_public(f"{path}/" if files else path)
+        return None if allowed else f"only {', '.join(PUBLIC)} may be public"
     if dependant is None or next(requirements(dependant), None) is None:
         return "say requires(scope), or tag it public"
     return f"{path} is open to everybody: it can require no scope" if is_public(path) else None
