@@ -6,11 +6,14 @@ import io
 import re
 import zipfile
 
+import anyio
 import httpx
 import pytest
 
+from api.bench.console import party_page
 from api.runtime import READ_MODELS, Runtime
 from projections.engine import catch_up
+from tests.http_fixtures import bring_harbin
 from tests.http_service import Client
 
 pytest_plugins = ["tests.http_fixtures"]
@@ -352,3 +355,10 @@ def test_personal_data_is_shown_on_purpose_and_recorded(harbin: Client, runtime:
     assert "to call back" in client.get("/console/party/P-HRB?type=PersonalDataDisclosed").text
     assert sent(client, "/console/party/P-HRB/disclosure", {**given, "fields": []}).status_code == 422
     assert sent(client, "/console/party/P-HRB/disclosure", {**given, "case_id": "C-NONE"}).status_code == 404
+
+
+def test_the_benchmark_takes_a_customers_page(runtime: Runtime):
+    """It asks through the whole application, and says how long that took."""
+    bring_harbin(runtime)
+    taken = anyio.run(party_page, runtime, "P-HRB", 3)
+    assert 0 < taken["median_ms"] <= taken["most_ms"]
