@@ -13,7 +13,6 @@ import pytest
 from api.bench.console import party_page
 from api.runtime import READ_MODELS, Runtime
 from projections.engine import catch_up
-from tests.http_fixtures import bring_harbin
 from tests.http_service import Client
 
 pytest_plugins = ["tests.http_fixtures"]
@@ -188,7 +187,7 @@ def test_static_files_are_kept_and_nothing_else_is_served(reader: Client):
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
     assert reader.get("/console/static/0/shell.py").status_code == 404
-    assert reader.get("/console/static/0/..%2fshell.py").status_code == 404
+    assert reader.get("/console/static/0/..%2fshell.py").status_code in {401, 404}
 
 
 @pytest.mark.parametrize(
@@ -197,6 +196,8 @@ def test_static_files_are_kept_and_nothing_else_is_served(reader: Client):
         ("/console/party/NOBODY", 404),
         ("/console/account/NONE/replay", 404),
         ("/console/work/nothing", 404),
+        ("/console/nothing/at/all", 404),
+        ("/console/rulebook/heilongjiang", 422),
         ("/console/management/nothing", 404),
         ("/console/party/P-HRB/replay?at=yesterday", 422),
         ("/console/party/P-HRB/replay?step=9999", 422),
@@ -275,9 +276,9 @@ def test_two_people_put_a_history_right(harbin: Client, runtime: Runtime):
     assert "No entry needs correcting." in second.get("/console/party/P-HRB/findings?lang=en").text
 
 
-def test_a_form_of_another_site_is_not_read(harbin: Client):
+def test_a_form_of_another_site_is_not_read(seen: Client):
     """Whoever makes a browser send a form from elsewhere gets nothing done."""
-    client = harbin.signed_in("staff/S-90", DECIDES)
+    client = seen.signed_in("staff/S-90", DECIDES)
     proposal = form_of(client.get(HARBIN_READ).text, "/console/party/P-HRB/proposal")
     for headers in ({}, {"Origin": "http://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}):
         answer = client.post("/console/party/P-HRB/proposal", data=proposal, headers=headers)
@@ -294,9 +295,9 @@ def test_a_form_of_another_site_is_not_read(harbin: Client):
         ("case_id", ""),
     ],
 )
-def test_what_was_not_read_is_not_proposed(harbin: Client, field: str, value: str):
+def test_what_was_not_read_is_not_proposed(seen: Client, field: str, value: str):
     """Another digest, or no case, is refused on a page, and nothing stands afterwards."""
-    client = harbin.signed_in("staff/S-90", DECIDES)
+    client = seen.signed_in("staff/S-90", DECIDES)
     proposal = form_of(client.get(HARBIN_READ).text, "/console/party/P-HRB/proposal")
     answer = sent(client, "/console/party/P-HRB/proposal", {**proposal, field: value})
     assert answer.status_code in {404, 409, 422}
@@ -357,8 +358,7 @@ def test_personal_data_is_shown_on_purpose_and_recorded(harbin: Client, runtime:
     assert sent(client, "/console/party/P-HRB/disclosure", {**given, "case_id": "C-NONE"}).status_code == 404
 
 
-def test_the_benchmark_takes_a_customers_page(runtime: Runtime):
+def test_the_benchmark_takes_a_customers_page(harbin: Client, runtime: Runtime):
     """It asks through the whole application, and says how long that took."""
-    bring_harbin(runtime)
     taken = anyio.run(party_page, runtime, "P-HRB", 3)
     assert 0 < taken["median_ms"] <= taken["most_ms"]

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from api.console.deciding import router as deciding
 from api.console.disclosures import router as disclosures
 from api.console.dossiers import router as dossiers
-from api.console.finding import entrance, files
+from api.console.finding import entrance, files, lost
 from api.console.finding import router as finding
 from api.console.findings import router as findings
 from api.console.management import router as management
@@ -20,7 +20,7 @@ from api.console.replays import router as replays
 
 router = APIRouter()
 # Side by side, each with the whole prefix: a route of a router in a router is logged without it.
-for part in (files, finding, management, parties, replays, findings, deciding, disclosures, dossiers):
+for part in (files, finding, management, parties, replays, findings, deciding, disclosures, dossiers, lost):
     router.include_router(part)
 
 __all__ = ["entrance", "router"]

@@ -101,6 +101,15 @@ def static(digest: str, name: str) -> Response:  # noqa: ARG001 - another file h
     return Response(content, 200, headers, MEDIA[name.rpartition(".")[2]])
 
 
+lost = pages(INVESTIGATE_READ, BILLING_READ)
+
+
+@lost.get("/{rest:path}")
+def nothing(rest: str) -> Response:  # noqa: ARG001
+    """Say on a page that there is nothing at an address."""
+    raise ProblemError("route.unknown", "the pages are reached from /console")
+
+
 entrance = APIRouter(tags=["public"], include_in_schema=False)
 
 

@@ -90,7 +90,12 @@ class Page(Telling):
         return self.link(f"/{kind}/{quote(name, safe='')}{page}", **query)
 
     def here(self, **changes: object) -> str:
-        """Return this page's address with some of its query changed; None takes a part away."""
+        """Return this page's address with some of its query changed; None takes a part away.
+
+        What answered a form has no address of its own: there it is where one begins.
+        """
+        if self.request.method != "GET":
+            return self.link("", **changes)
         given = {**self.request.query_params, **changes}
         kept = {k: v for k, v in given.items() if v is not None and v != ""}
         return self.request.url.path + (f"?{urlencode(kept)}" if kept else "")
