@@ -12,6 +12,7 @@ from api.app import build
 from api.commands.transfer import Rejects, import_one
 from api.logging import configure
 from api.runtime import READ_MODELS, Runtime, opened
+from api.sealing import Interval
 from api.settings import DEFAULT_DATA, Settings
 from api.terminal import CommandError, Terminal
 from domain.events.envelope import prepare
@@ -45,8 +46,10 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def run(runtime: Runtime, listening: socket.socket, ready: Callable[[str], None]) -> int:
-    """Serve until told to stop."""
+def run(
+    runtime: Runtime, listening: socket.socket, ready: Callable[[str], None], seal_every_s: float = 0
+) -> int:
+    """Serve until told to stop, and seal at intervals where one is given."""
     host, port = listening.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -72,9 +75,13 @@ def run(runtime: Runtime, listening: socket.socket, ready: Callable[[str], None]
     prepare()
     follower = runtime.follower()
     follower.start()
+    sealing = Interval(runtime, seal_every_s)
+    if seal_every_s:
+        sealing.start()
     try:
         Server(config).run(sockets=[listening])
     finally:
+        sealing.stop()
         follower.stop()
         listening.close()
     return 0
@@ -85,7 +92,8 @@ def serve(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> 
     configure("INFO" if given.log_level == "WARNING" else given.log_level)
     listening = listen(given.host, given.port)
     with opened(settings, terminal.say) as runtime:
-        return run(runtime, listening, lambda address: terminal.say(f"Recount serves {address}"))
+        ready = lambda address: terminal.say(f"Recount serves {address}")  # noqa: E731
+        return run(runtime, listening, ready, given.seal_every * 60)
 
 
 def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:

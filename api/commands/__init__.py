@@ -10,6 +10,7 @@ from api.commands import (
     models,
     notices,
     remedies,
+    seals,
     service,
     transfer,
 )
@@ -24,6 +25,7 @@ GROUPS = (
     remedies,
     dossier,
     calendar,
+    seals,
     notices,
     models,
 )

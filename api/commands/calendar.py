@@ -7,12 +7,15 @@ from typing import Any
 import orjson
 
 from api.commands.adding import Add
-from api.runtime import opened
+from api.runtime import Runtime, opened
+from api.sealing import document, line, seal_one
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
 from domain.closing import Offer, Tariff
 from domain.events.fields import AMOUNT_MAX_FEN, MalformedError, parse_day
+from domain.ledger.application import Ledger
 from domain.ledger.closing import Closed, Closer, ClosingBusyError, summary
+from domain.ledger.signing import NoSealKeyError
 from domain.ledger.writer import BusyError
 
 TARIFF_MAX_BYTES = 16 * 1024 * 1024  # some hundred thousand offers
@@ -58,10 +61,19 @@ def close_day(given: argparse.Namespace, settings: Settings, terminal: Terminal)
                 closed = closer.close(day, given.region, show)
             except (ClosingBusyError, BusyError) as error:
                 raise CommandError(str(error)) from error
-            answers.append(summary(closed))
-            lines += _lines(closed)
+            sealed = _sealed(runtime, ledger)
+            answers.append({**summary(closed), "seal": sealed})
+            lines += [*_lines(closed), *([line(sealed)] if sealed else [])]
     terminal.answer({"day": day.isoformat(), "regions": answers}, lines or ["there is no ledger yet"])
     return 1 if any(a["failed"] for a in answers) else 0
+
+
+def _sealed(runtime: Runtime, ledger: Ledger) -> dict[str, Any] | None:
+    """Seal a ledger once its day is closed; nothing where no key was ever set to seal with."""
+    try:
+        return document(seal_one(runtime, ledger))
+    except NoSealKeyError:
+        return None
 
 
 def _lines(closed: Closed) -> list[str]:

@@ -6,6 +6,10 @@ from api.commands.adding import Add
 from api.settings import Settings
 from api.terminal import Terminal
 
+SEAL_EVERY_MIN = 60
+"""How long an event stands unsealed at most while the service runs, in minutes."""
+SEAL_EVERY_MAX_MIN = 7 * 24 * 60
+
 
 def register(add: Add) -> None:
     """Add the commands to the command line."""
@@ -14,6 +18,9 @@ def register(add: Add) -> None:
     serve = add("serve", _serve, "the service, on DATABASE_URL or embedded")
     serve.add_argument("--port", type=_port, default=8000)
     serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument(
+        "--seal-every", type=_minutes, default=SEAL_EVERY_MIN, metavar="MINUTES", help="0: never by itself"
+    )
 
 
 def _demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
@@ -32,4 +39,11 @@ def _port(text: str) -> int:
     value = int(text)
     if not 0 <= value < 65_536:
         raise argparse.ArgumentTypeError("should be a port, 0 to 65535")
+    return value
+
+
+def _minutes(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= SEAL_EVERY_MAX_MIN:
+        raise argparse.ArgumentTypeError(f"should be a number from 0 to {SEAL_EVERY_MAX_MIN}")
     return value

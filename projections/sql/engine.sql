@@ -265,3 +265,8 @@ ORDER BY e.subject;
 -- In a generation's schema: streams it has that no log has.
 SELECT f.subject FROM folded_stream AS f
 WHERE NOT EXISTS (SELECT FROM event AS e WHERE e.subject = f.subject) ORDER BY f.subject;
+
+-- name: kept_beside
+-- What is kept of events beside their bytes.
+SELECT subject, version, type, source, id, occurred_at, recorded_at FROM event
+WHERE subject = ANY(%(subjects)s) ORDER BY subject, version;
