@@ -7,7 +7,19 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api import billing, crm, feeds, health, investigations, management, problems, reference, registers
+from api import (
+    billing,
+    console,
+    crm,
+    feeds,
+    health,
+    investigations,
+    management,
+    problems,
+    reference,
+    registers,
+    seals,
+)
 from api.metrics import Metrics
 from api.reading import standings_of
 from api.requests import Bounds, RequestContext
@@ -56,7 +68,11 @@ def build(runtime: Runtime) -> FastAPI:
         management.router,
         investigations.router,
         feeds.router,
+        seals.router,
+        seals.public,
         health.router,
+        console.router,
+        console.entrance,
     ):
         app.include_router(router)
     reference.install(app)

@@ -22,6 +22,7 @@ from projections.billing_status import BillingStatus
 from projections.blacklist import Blacklist
 from projections.cases import Cases
 from projections.complaints import Complaints
+from projections.directory import Directory
 from projections.dunning import Dunning
 from projections.engine import Follower, ReadModel
 from projections.notices import Notices
@@ -40,6 +41,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     Complaints(),
     Accountability(),
     Timeline(),
+    Directory(),
 )
 
 

@@ -1,4 +1,4 @@
-"""Seals ledgers: asked by a person, at the close of a day, before a dossier, and at intervals while the service runs."""
+"""Seals ledgers: when a person asks, at the close of a day, before a dossier, and at intervals while it is served."""
 
 import threading
 from collections.abc import Mapping

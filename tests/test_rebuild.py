@@ -1,5 +1,6 @@
 """Rebuild: made beside what is read, resumed after a kill, swapped at once, and never noticed by a reader."""
 
+import itertools
 import os
 import signal
 import threading
@@ -36,6 +37,7 @@ MODEL = BillingStatus()
 MODELS = (MODEL,)
 VERSION = MODEL.version
 ACCOUNTS = 12
+PAYMENTS_MAX = 300  # of one writer: what an account's rows take grows with its payments
 
 
 def standing(deployment):
@@ -129,6 +131,29 @@ def test_a_swap_never_takes_readers_back(owing, monkeypatch):
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
+def test_a_rebuild_comes_to_its_end_while_writers_never_pause(owing, monkeypatch, partitions):
+    """Given a log in which something new stands whenever it was read to its end, then the swap comes all the same."""
+    ledger, really, count = owing.ledger(LEDGER), building.move_on, itertools.count()
+
+    def and_then_more(*given, **more):
+        moved = really(*given, **more)
+        number = next(count)
+        bring(owing, *(payment_line(f"A{n:02d}", f"P{number}", 100) for n in range(3)))
+        advance(ledger, MODEL, present)
+        return moved
+
+    monkeypatch.setattr(building, "move_on", and_then_more)
+    monkeypatch.setattr(building, "BATCH_EVENTS", 2)  # it is never near its end either
+    bring(owing, payment_line("A03", "P0", 100))
+    assert rebuild(owing, ledger, MODEL, present, partitions=partitions)
+    assert next(count) > 0
+    while advance(ledger, MODEL, present):
+        pass
+    assert standing(owing).position == ledger.journal.last_position()
+    assert_proven(owing)
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
 def test_processes_fold_a_rebuild_together(owing, monkeypatch, partitions):
     """Given many streams, when several processes rebuild, into parts too, then the rows and digest are the same."""
     monkeypatch.setattr(building, "INLINE_EVENTS", 0)
@@ -176,7 +201,7 @@ def test_commands_and_readers_go_on_and_every_answer_is_right(runtime, deploymen
 
     def write(number):
         count = 0
-        while not done.is_set():
+        while not done.is_set() and count < PAYMENTS_MAX:
             do(writer, pay(f"P{number}-{count}", 100), f"account/A{number}")
             count += 1
         return count

@@ -2,12 +2,12 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from api.commands.adding import Add
+from api.commands.bundles import refuse_more, verify_bundle
 from api.runtime import READ_MODELS, Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
@@ -34,12 +34,23 @@ def register(add: Add) -> None:
     )  # fmt: skip
     check = add("verify", verify_models, "the log's own integrity, and the read models against it")
     check.add_argument("--model", metavar="READ-MODEL", help="only one read model")
-    check.add_argument("bundle", nargs="?", type=Path, metavar="BUNDLE", help="a dossier's, instead of the ledger")
     check.add_argument(
-        "--key", action="append", default=[], metavar="VKEY", help="a public key that is trusted, and no other"
+        "bundle", nargs="?", type=Path, metavar="BUNDLE", help="a dossier's, instead of the ledger"
     )
     check.add_argument(
-        "--checkpoint", action="append", default=[], type=Path, metavar="FILE", help="one that was kept elsewhere"
+        "--key",
+        action="append",
+        default=[],
+        metavar="VKEY",
+        help="a public key that is trusted, and no other",
+    )
+    check.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="one that was kept elsewhere",
     )
     which = check.add_mutually_exclusive_group()
     which.add_argument("--full", action="store_true", help="every stream, not a sample")
@@ -145,7 +156,8 @@ def verify_models(given: argparse.Namespace, settings: Settings, terminal: Termi
 
     named = [trusted_key(text) for text in given.key]
     if given.bundle is not None:
-        return verify_bundle(given, named, terminal)
+        refuse_more(given)
+        return verify_bundle(given.bundle, named, terminal)
     kept = {str(path): read_checkpoint(path) for path in given.checkpoint}
     with opened(settings, terminal.say) as runtime:
         models = _models(given.model)
@@ -189,7 +201,9 @@ def _lines(verdict: Verdict) -> list[str]:
     seals = verdict.seals
     if seals.seals:
         held = f"{seals.seals:,} seals up to position {seals.position:,}"
-        lines.append(f"{verdict.ledger}: {held} looked at, the last of {seals.sealed_at} by {seals.key or 'nobody'}")
+        lines.append(
+            f"{verdict.ledger}: {held} looked at, the last of {seals.sealed_at} by {seals.key or 'nobody'}"
+        )
     rows = ", ".join(f"{count:,} rows of {name}" for name, count in verdict.rows.items())
     lines.append(
         f"{verdict.ledger}: {verdict.streams:,} streams with {verdict.events:,} events replayed up to position"

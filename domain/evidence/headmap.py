@@ -130,6 +130,15 @@ def page_hash(page: Page) -> bytes:
     return top[0] if top else EMPTY
 
 
+def _in_place(page: Page, path: str) -> bool:
+    """Whether each leaf stands in the slot of its key: one that is alone has the same hash in another."""
+    return all(
+        key_of(slot.subject).hex().startswith(f"{path}{number:x}")
+        for number, slot in page.items()
+        if isinstance(slot, Leaf)
+    )
+
+
 def _slot_number(key: bytes, path: str) -> int:
     """Return which slot of the page at a path a key falls into."""
     byte = key[len(path) // 2]
@@ -148,7 +157,7 @@ def gather(root: bytes, keys: Iterable[bytes], load: Callable[[Sequence[str]], M
         below: dict[str, tuple[bytes, list[bytes]]] = {}
         for path, (expected, some) in frontier.items():
             page = decode(raw.get(path, b""))
-            if page_hash(page) != expected:
+            if page_hash(page) != expected or not _in_place(page, path):
                 raise EvidenceError(f"the page {path or '(root)'} of the sealed map is missing or altered")
             pages[path] = page
             for key in some:

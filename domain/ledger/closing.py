@@ -28,6 +28,7 @@ from domain.closing import (
 )
 from domain.ledger import outbox
 from domain.ledger.application import Ledger, Q
+from domain.ledger.database import WRITER
 from domain.ledger.writer import ReceiptKey, Writer, request_digest
 from domain.party import Party
 from domain.policies.due import Due, NoticeRequest, Order, Task
@@ -180,7 +181,7 @@ class Closer:
         """Queue the notices that are due, and keep the tasks for the answer."""
         notices = [d for d in dues if isinstance(d, NoticeRequest)]
         if notices:
-            with self._ledger.journal.database.transaction(self._ledger.schema) as connection:
+            with self._ledger.journal.database.transaction(self._ledger.schema, WRITER) as connection:
                 closed.notices += outbox.enqueue(connection, notices, self._clock())
         for task in dues:
             if isinstance(task, Task):
@@ -244,7 +245,7 @@ class Closer:
 
     def _begin(self, closed: Closed) -> str:
         """Open the day, or open it again; return after which stream to go on."""
-        with self._ledger.journal.database.transaction(self._ledger.schema) as connection:
+        with self._ledger.journal.database.transaction(self._ledger.schema, WRITER) as connection:
             given = {"day": closed.day, "region": closed.region, "now": self._clock()}
             row = connection.execute(Q["begin_closing"], given).fetchone()
             last = connection.execute(Q["last_closed"], given).fetchone()
@@ -260,7 +261,7 @@ class Closer:
         self._note("finish_closing", closed, now=self._clock())
 
     def _note(self, query: str, closed: Closed, **given: Any) -> None:
-        with self._ledger.journal.database.transaction(self._ledger.schema) as connection:
+        with self._ledger.journal.database.transaction(self._ledger.schema, WRITER) as connection:
             connection.execute(Q[query], {"day": closed.day, "region": closed.region, **given})
 
 

@@ -24,7 +24,9 @@ from domain.ledger.database import Connection
 from domain.ledger.seals import Q, Seal, SealError, log_digest, pages_of, rows_of, seal_of
 from domain.ledger.signing import opened, signer_of
 
-EVENTS_SAMPLED = 20_000  # events of the latest seals whose order is held against them where not all are asked for
+EVENTS_SAMPLED = (
+    20_000  # events of the latest seals whose order is held against them where not all are asked for
+)
 STREAMS_AT_ONCE = 5_000
 NAMED_MAX = 100  # streams named of one seal
 
@@ -115,8 +117,9 @@ def _take(walk: _Walk, row: Sequence[object], region: str, keys: Keys) -> None:
         return
     expected = walk.last.number + 1 if walk.last else 1
     if number != expected and walk.previous:
-        gone = f"seal {expected}" if number == expected + 1 else f"seals {expected} to {number - 1}"
-        walk.tell("", f"{gone} of {walk.seen.seals + number - expected} is missing: it was taken away")
+        one = number == expected + 1
+        gone = f"seal {expected} is" if one else f"seals {expected} to {number - 1} are"
+        walk.tell("", f"{gone} missing: taken away")
     elif walk.previous and (seal.record.previous, seal.peaks) != (walk.previous, walk.peaks):
         walk.tell("", f"seal {number} does not go on from seal {number - 1}: one of them was altered")
     if seal.record.ledger != region or walk.origin not in (None, signed.origin):
@@ -154,7 +157,9 @@ def _check_end(connection: Connection, walk: _Walk) -> None:
     row = connection.execute("SELECT coalesce(max(seal), 0) FROM sealed_head").fetchone()
     have = walk.last.number if walk.last else 0
     if row is not None and row[0] > have and walk.previous:
-        walk.tell("", f"what seal {row[0]} changed is kept, and there are {have} seals: seals were taken away")
+        walk.tell(
+            "", f"what seal {row[0]} changed is kept, and there are {have} seals: seals were taken away"
+        )
 
 
 def _check_kept(walk: _Walk, name: str, raw: bytes, keys: Keys) -> None:
@@ -170,7 +175,9 @@ def _check_kept(walk: _Walk, name: str, raw: bytes, keys: Keys) -> None:
     if found.size > have:
         walk.tell("", f"seal {found.size} was made ({name}), and there are {have}: the ledger was set back")
     elif walk.roots.get(found.size) != found.root:
-        walk.tell("", f"seal {found.size} is another than the one that was made ({name}): seals were made anew")
+        walk.tell(
+            "", f"seal {found.size} is another than the one that was made ({name}): seals were made anew"
+        )
 
 
 def _kept(raw: bytes, keys: Keys) -> Checkpoint:
@@ -210,7 +217,9 @@ def _check_heads(connection: Connection, walk: _Walk, subjects: Sequence[str] | 
             continue
         told.add(subject)
         before = connection.execute(Q["held_before"], {"subject": subject, "seal": number}).fetchone()
-        held = f"{_named(records[before[0]])} (version {before[1]}) still holds" if before else "no seal holds"
+        held = (
+            f"{_named(records[before[0]])} (version {before[1]}) still holds" if before else "no seal holds"
+        )
         first = before[1] + 1 if before else 1
         which = f"version {version}" if first == version else f"one of versions {first} to {version}"
         what = f"version {version} is missing" if gone else f"{which} is another event"

@@ -28,7 +28,7 @@ from domain.evidence.records import (
     parse_record,
 )
 from domain.ledger.application import Ledger
-from domain.ledger.database import Connection
+from domain.ledger.database import WRITER, Connection
 from domain.ledger.queries import queries
 from domain.ledger.signing import SealKey, signer_of
 
@@ -136,7 +136,7 @@ class Seals:
         that were. Raises SealError.
         """
         asked = list(subjects)
-        with self._ledger.journal.database.transaction(self._ledger.schema) as connection:
+        with self._ledger.journal.database.transaction(self._ledger.schema, WRITER) as connection:
             connection.execute(Q["lock"], {"schema": self._ledger.schema})
             last = _read(connection, "last")
             if last is None:
@@ -197,7 +197,9 @@ def _remake(connection: Connection, last: Seal | None) -> None:
         pages = gather(root, map(key_of, leaves), pages_of(connection))
         root = _put(connection, pages, leaves)
     if last is not None and root != last.record.heads:
-        raise SealError(f"the heads that are kept of seal {last.number} are not those it has: run recount verify")
+        raise SealError(
+            f"the heads that are kept of seal {last.number} are not those it has: run recount verify"
+        )
 
 
 def _put(connection: Connection, pages: Pages, leaves: Mapping[str, Leaf]) -> bytes:
@@ -236,7 +238,7 @@ class Sealer:
         not what an earlier seal says, and seals nothing.
         """
         database, schema = self._ledger.journal.database, self._ledger.schema
-        with database.transaction(schema) as connection:
+        with database.transaction(schema, WRITER) as connection:
             connection.execute(Q["lock"], {"schema": schema})
             last = _read(connection, "last")
             position = self._position(connection)
@@ -340,7 +342,9 @@ def _check_continued(
                 f"{subject}: version {leaf.version} is not the event that seal {number} has: run recount verify"
             )
         if first != (leaf.version if leaf else 0) + 1 or count != most - first + 1:
-            raise SealError(f"{subject}: its versions do not go on where seal {number} has it: run recount verify")
+            raise SealError(
+                f"{subject}: its versions do not go on where seal {number} has it: run recount verify"
+            )
 
 
 def log_digest(connection: Connection, after: int, upto: int) -> bytes:

@@ -6,6 +6,7 @@ Whoever owns the database can write whatever they like into it; what they can't 
 import base64
 import binascii
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -80,8 +81,9 @@ class SealKey:
 
 def make_secret_file(path: Path, size: int) -> None:
     """Make a file of random bytes in base64 that only its owner may read; one that is there already stays."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600, and nobody else's
+    temporary = Path(name)
+    with os.fdopen(handle, "wb") as file:
         file.write(base64.b64encode(os.urandom(size)) + b"\n")
         file.flush()
         os.fsync(file.fileno())

@@ -19,6 +19,7 @@ from rfc3161_client import (
 
 from domain.evidence import EvidenceError
 from domain.ledger.application import Ledger
+from domain.ledger.database import WRITER
 from domain.ledger.seals import Q
 
 ANSWER_WAIT_S = 10.0  # an authority that takes longer is asked again with the next seal
@@ -44,7 +45,7 @@ def stamp(ledger: Ledger, authority: str, clock: Callable[[], datetime]) -> tupl
             reason = str(error) or type(error).__name__
             log.warning("no time stamp", ledger=ledger.region, seal=number, reason=reason)
             return done, reason
-        with database.connection(schema) as connection:
+        with database.connection(schema, WRITER) as connection:
             row = {"seal": number, "authority": authority, "token": token, "obtained_at": clock()}
             connection.execute(Q["add_timestamp"], row)
     return len(waiting), None

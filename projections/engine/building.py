@@ -24,10 +24,11 @@ from psycopg.rows import tuple_row
 
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
-from domain.ledger.database import APP_ROLE, Connection
+from domain.ledger.database import PROJECTOR, Connection
 from domain.ledger.deployment import Deployment
 from projections.engine import views
 from projections.engine.folding import (
+    BATCH_EVENTS,
     SUBJECT,
     States,
     StoppedError,
@@ -137,10 +138,9 @@ def rebuild(
         meter.show("folded")
     states = States()
     while True:
-        while move_on(ledger, model, clock, states=states, generation=site.generation):
-            meter.show("following")
-            if stop.is_set():
-                return False
+        _follow(ledger, model, site, clock, states=states, meter=meter, stop=stop)
+        if stop.is_set():
+            return False
         if not _patiently(ledger, model, stop, lambda: _show(deployment, ledger, model)):
             return False
         if _swap(ledger, model, site, clock, states):
@@ -275,7 +275,7 @@ def _ranges(task: Task) -> Iterator[int]:
     """Fold chunk after chunk of the ranges that are left, and yield after each how many events it had."""
     connection: Connection
     with closing(psycopg.connect(task.conninfo, autocommit=True, row_factory=tuple_row)) as connection:
-        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(PROJECTOR)))
         path = sql.SQL(", ").join(map(sql.Identifier, (task.site.schema, task.ledger_schema)))
         connection.execute(sql.SQL("SET search_path TO {}").format(path))
         connection.execute(Q["to_fold_ranges"])
@@ -349,9 +349,44 @@ def _conninfo(ledger: Ledger) -> str:
 # -- the swap -----------------------------------------------------------------------------------------------
 
 
+def _follow(
+    ledger: Ledger,
+    model: ReadModel,
+    site: Site,
+    clock: Callable[[], datetime],
+    *,
+    states: States,
+    meter: _Meter,
+    stop: threading.Event,
+) -> None:
+    """Follow the log until little is left of it, or what is left gets no less: then the swap folds the rest.
+
+    Writers that never pause are not chased: each round goes to where the log was when it began, and a rebuild that
+    is no faster than they are would never come to its end.
+    """
+    left = None
+    _, last = _reached(ledger, site)
+    while move_on(ledger, model, clock, states=states, generation=site.generation):
+        meter.show("following")
+        position, now_last = _reached(ledger, site)
+        if stop.is_set() or now_last - position <= BATCH_EVENTS:
+            return
+        if position >= last:
+            if left is not None and now_last - position >= left:
+                return
+            left, last = now_last - position, now_last
+
+
+def _reached(ledger: Ledger, site: Site) -> tuple[int, int]:
+    """Return up to which position the generation has followed the log, and where the log ends."""
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        row = connection.execute(Q["position_of"], {"generation": site.generation}).fetchone()
+    return (row[0], row[1]) if row is not None else (0, 0)
+
+
 def _seal(ledger: Ledger, site: Site) -> None:
     """Let the generation's parts start from where its streams were folded to."""
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         given: dict[str, Any] = {"generation": site.generation}
         if connection.execute(Q["lock_building"], given).fetchone() is None:
             return  # another process was faster
@@ -400,7 +435,7 @@ def _swap(
     The live one stands still meanwhile, but is read; nobody waits for more than the last events to be folded.
     """
     given: dict[str, Any] = {"generation": site.generation}
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         if connection.execute(Q["lock_building"], given).fetchone() is None:
             return True  # another process was faster
         live = [p for (p,) in connection.execute(Q["lock_live"], {"model": model.name})]

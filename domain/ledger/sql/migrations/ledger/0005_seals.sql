@@ -38,18 +38,13 @@ CREATE TABLE seal_timestamp (
 );
 COMMENT ON TABLE seal_timestamp IS 'RFC 3161 responses: that a checkpoint was there at a time, by a third party''s word.';
 
-CREATE FUNCTION refuse_unsealing() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'seals are never changed: % on %.% is refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
-        USING ERRCODE = 'insufficient_privilege';
-END $$;
-
 CREATE TRIGGER seal_is_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON seal
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_unsealing();
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER sealed_head_is_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON sealed_head
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_unsealing();
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER seal_timestamp_is_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON seal_timestamp
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_unsealing();
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-GRANT SELECT, INSERT ON seal, sealed_head, seal_timestamp TO recount_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sealed_page TO recount_app;
+GRANT SELECT, INSERT ON seal, sealed_head, seal_timestamp TO recount_writer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sealed_page TO recount_writer;
+GRANT SELECT ON seal, sealed_head, sealed_page, seal_timestamp TO recount_reader;
