@@ -59,6 +59,8 @@ def document(sealed: Sealed) -> dict[str, Any]:
 
 def line(found: Mapping[str, Any]) -> str:
     """Return what sealing came to as a line a person can read."""
+    if "failed" in found:
+        return f"{found['ledger']}: not sealed: {found['failed']}"
     if found["seal"] is None:
         return f"{found['ledger']}: nothing to seal yet"
     what = "sealed" if found["made"] else "nothing new since"

@@ -77,8 +77,8 @@ def current(dossiers, tmp_path):
 
 @pytest.fixture
 def earlier(dossiers, tmp_path):
-    write_folder(dossiers["earlier"], tmp_path / "out")
-    return tmp_path / "out" / "bundle"
+    write_folder(dossiers["earlier"], tmp_path / "earlier")
+    return tmp_path / "earlier" / "bundle"
 
 
 def both(folder, key=TRUSTED):

@@ -17,6 +17,7 @@ from domain.evidence.headmap import (
     Leaf,
     Place,
     Proof,
+    built,
     changed,
     decode,
     encode,
@@ -253,6 +254,21 @@ def test_the_map_is_a_function_of_its_leaves_however_they_came(seed, most):
         pages = gather(root, [key_of(subject)], lambda paths: {p: store[p] for p in paths if p in store})
         leaf = leaves.get(subject)
         assert head_of(root, subject, prove(pages, subject)) == (leaf and (leaf.version, leaf.digest))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 300))
+def test_a_map_built_in_one_go_is_the_same(seed, count):
+    """Given leaves in the order of their keys, then root and proofs are those of the map they were put into."""
+    chance = random.Random(seed)
+    leaves = [Leaf(f"account/{n}", chance.randint(1, 9), chance.randbytes(32)) for n in range(count)]
+    root, store = map_of(leaves)
+    subjects = [f"account/{n}" for n in range(0, count + 9, 7)]
+    ordered = sorted(leaves, key=lambda leaf: key_of(leaf.subject))
+    made, pages = built(ordered, map(key_of, subjects))
+    assert made == root
+    for subject in subjects:
+        assert prove(pages, subject) == proof_of(root, store, subject)
 
 
 @pytest.fixture(scope="module")

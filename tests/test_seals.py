@@ -72,8 +72,10 @@ def test_a_seal_is_a_signed_checkpoint_over_the_log_of_all_records(thrice):
     assert [(s.position, s.record.streams) for s in seals] == [(6, 3), (8, 3), (10, 3)]
 
 
-def test_every_seal_proves_each_streams_head_and_that_others_are_not_there(thrice):
+@pytest.mark.parametrize("most", [20_000, 0])
+def test_every_seal_proves_each_streams_head_and_that_others_are_not_there(thrice, monkeypatch, most):
     """Given streams that grew and one that came, then each seal proves what stood then, the older ones too."""
+    monkeypatch.setattr("domain.ledger.seals.REWOUND_MAX", most)
     deployment, *_ = thrice
     bring(deployment, opening_line("A4"))
     sealed(deployment)

@@ -1,6 +1,5 @@
 """Time stamps: a local authority answers, or does not, and a seal stands either way."""
 
-import contextlib
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -77,16 +76,12 @@ def authority(tmp_path):
         def log_message(self, *_arguments):
             pass
 
-    with contextlib.closing(HTTPServer(("127.0.0.1", 0), Handler)) as server:
-        server.socket.settimeout(20)
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        try:
-            yield one, f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        yield one, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
 
 
 def test_a_seal_is_stamped_and_those_that_were_not_are_stamped_later(deployment, authority):

@@ -15,7 +15,8 @@ from domain.closing import Offer, Tariff
 from domain.events.fields import AMOUNT_MAX_FEN, MalformedError, parse_day
 from domain.ledger.application import Ledger
 from domain.ledger.closing import Closed, Closer, ClosingBusyError, summary
-from domain.ledger.signing import NoSealKeyError
+from domain.ledger.seals import SealError
+from domain.ledger.signing import NoSealKeyError, SealKeyError
 from domain.ledger.writer import BusyError
 
 TARIFF_MAX_BYTES = 16 * 1024 * 1024  # some hundred thousand offers
@@ -65,15 +66,20 @@ def close_day(given: argparse.Namespace, settings: Settings, terminal: Terminal)
             answers.append({**summary(closed), "seal": sealed})
             lines += [*_lines(closed), *([line(sealed)] if sealed else [])]
     terminal.answer({"day": day.isoformat(), "regions": answers}, lines or ["there is no ledger yet"])
-    return 1 if any(a["failed"] for a in answers) else 0
+    return 1 if any(a["failed"] or (a["seal"] or {}).get("failed") for a in answers) else 0
 
 
 def _sealed(runtime: Runtime, ledger: Ledger) -> dict[str, Any] | None:
-    """Seal a ledger once its day is closed; nothing where no key was ever set to seal with."""
+    """Seal a ledger once its day is closed; nothing where no key was ever set to seal with.
+
+    What can't be sealed is told and hinders no other ledger's close.
+    """
     try:
         return document(seal_one(runtime, ledger))
     except NoSealKeyError:
         return None
+    except (SealError, SealKeyError) as error:
+        return {"ledger": ledger.region, "made": False, "seal": None, "failed": str(error)}
 
 
 def _lines(closed: Closed) -> list[str]:

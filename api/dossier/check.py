@@ -296,7 +296,10 @@ def check_events(manifest: dict[str, Any], files: dict[str, bytes]) -> tuple[Hea
 
 def check_timeline(files: dict[str, bytes], seen: Seen) -> None:
     """See that every number on the pages stands for an event that is there."""
-    for number, item in enumerate(document("timeline.json", files["timeline.json"]), 1):
+    items = document("timeline.json", files["timeline.json"])
+    if not isinstance(items, list):
+        raise Wrong("timeline.json: is no list")
+    for number, item in enumerate(items, 1):
         event = seen.get((item["subject"], item["version"]))
         if item["number"] != number or event is None or any(item[k] != v for k, v in event.items()):
             raise Wrong(f"timeline.json: number {number} is no event of the bundle")

@@ -260,7 +260,10 @@ def _check_proofs(
 def _check_timeline(raw: bytes, events: Sequence[LedgerEvent]) -> None:
     """See that every number on the pages stands for an event that is there."""
     seen = {(e.originator_id, e.originator_version): e for e in events}
-    for number, item in enumerate(_document("timeline.json", raw), 1):
+    items = _document("timeline.json", raw)
+    if not isinstance(items, list):
+        raise EvidenceError("timeline.json: is no list")
+    for number, item in enumerate(items, 1):
         event = seen.get((item["subject"], item["version"]))
         said = (item["number"], item["event_id"], item["source"], item["type"], item["digest"])
         if event is None or said != (number, event.event_id, event.source, event.topic, event.digest.hex()):

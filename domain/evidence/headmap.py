@@ -7,6 +7,7 @@ Pages are read against the hash their parent has for them, so that a page altere
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from domain.evidence.merkle import HASH_BYTES, leaf_hash, node_hash
 EMPTY = bytes(HASH_BYTES)
 """The hash of a subtree without a leaf: no SHA-256 of anything is known to be this."""
 PAGE_LEVELS = 4
+GROUP_DIGITS = 3  # of the key in hex: of ten million streams some 2,400 are in a group
 SLOTS = 1 << PAGE_LEVELS
 DEPTH_MAX = 8 * HASH_BYTES
 _A_LEAF = 0x10
@@ -229,6 +231,37 @@ def _change(pages: Pages, path: str, incoming: _Incoming, made: Changed) -> Slot
         return alone
     made.pages[path] = page
     return page_hash(page)
+
+
+def built(leaves: Iterable[Leaf], keys: Iterable[bytes]) -> tuple[bytes, Pages]:
+    """Return the root of the map of leaves that come in the order of their keys, and its pages on the way to some.
+
+    No more of them is in memory than those of one group: for a map that no store has.
+    """
+    wanted = {key.hex()[:GROUP_DIGITS] for key in keys}
+    pages: Pages = {}
+    slots: dict[str, Slot] = {}
+    keyed = ((key_of(leaf.subject), leaf.subject, leaf) for leaf in leaves)
+    for path, group in itertools.groupby(keyed, lambda one: one[0].hex()[:GROUP_DIGITS]):
+        made = Changed(EMPTY, {})
+        slot = _change({}, path, list(group), made)
+        assert slot is not None
+        slots[path] = slot
+        if path in wanted:
+            pages |= made.pages
+    while "" not in pages:
+        above: dict[str, Page] = {}
+        for path, slot in slots.items():
+            above.setdefault(path[:-1], {})[int(path[-1], 16)] = slot
+        slots = {}
+        for path, page in above.items() if above else [("", Page())]:
+            alone = next(iter(page.values())) if len(page) == 1 else None
+            if path and isinstance(alone, Leaf):
+                slots[path] = alone
+            else:
+                pages[path] = page
+                slots[path] = page_hash(page)
+    return page_hash(pages[""]), pages
 
 
 # -- proofs ---------------------------------------------------------------------------------------------------

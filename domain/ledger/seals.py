@@ -14,7 +14,19 @@ from typing import Any, TypeVar
 import structlog
 
 from domain.evidence import EvidenceError
-from domain.evidence.headmap import EMPTY, Leaf, Pages, Proof, changed, encode, find, gather, key_of, prove
+from domain.evidence.headmap import (
+    EMPTY,
+    Leaf,
+    Pages,
+    Proof,
+    built,
+    changed,
+    encode,
+    find,
+    gather,
+    key_of,
+    prove,
+)
 from domain.evidence.merkle import HASH_BYTES, Peaks, grown, root_with_last
 from domain.evidence.records import (
     NOTHING,
@@ -35,7 +47,7 @@ from domain.ledger.signing import SealKey, signer_of
 Q = queries("domain.ledger.sql", "seals.sql")
 BATCH_STREAMS = 10_000  # changed at once: some 30 MB of pages
 BATCH_EVENTS = 20_000  # digests read at once: some 3 MB
-PAGE_MAX = 1_000  # seals read at once
+REWOUND_MAX = 20_000  # streams taken back to an older seal in memory: some 60 MB of pages
 
 T = TypeVar("T")
 
@@ -132,8 +144,8 @@ class Seals:
     def proofs(self, seal: Seal, subjects: Iterable[str]) -> dict[str, Proof]:
         """Return the proof of each stream's head, or that there was no such stream, as a seal has it.
 
-        An older seal's map is the present one with what was changed since taken back: it costs as many streams as
-        that were. Raises SealError.
+        An older seal's map is the present one with what was changed since taken back; where that is very much, it is
+        made anew from the heads that are kept. Raises SealError.
         """
         asked = list(subjects)
         with self._ledger.journal.database.transaction(self._ledger.schema, WRITER) as connection:
@@ -141,16 +153,9 @@ class Seals:
             last = _read(connection, "last")
             if last is None:
                 raise SealError("there is no seal yet")
-            heads = connection.execute(Q["changed_since"], {"seal": seal.number}).fetchall()
-            then = {s: None if d is None else Leaf(s, v, bytes(d)) for s, v, d in heads}
-            keys = [key_of(subject) for subject in {*asked, *then}]
-            root = last.record.heads
-            pages = _mended(connection, last, lambda: gather(root, keys, pages_of(connection)))
-        if then:
-            before = changed(pages, then)
-            pages |= before.pages
-            if before.root != seal.record.heads:
-                raise SealError(f"seal {seal.number} has other heads than are kept of it: run recount verify")
+            root, pages = _pages_then(connection, last, seal.number, asked)
+        if root != seal.record.heads:
+            raise SealError(f"seal {seal.number} has other heads than are kept of it: run recount verify")
         return {subject: prove(pages, subject) for subject in asked}
 
     def _one(self, query: str, **given: Any) -> Seal | None:
@@ -165,6 +170,26 @@ def _read(connection: Connection, query: str, **given: Any) -> Seal | None:
     except EvidenceError as error:
         assert row is not None
         raise SealError(f"seal {row[0]} was altered ({error}): run recount verify") from error
+
+
+def _pages_then(
+    connection: Connection, last: Seal, number: int, subjects: Sequence[str]
+) -> tuple[bytes, Pages]:
+    """Return the root of a seal's map, and its pages on the way to some streams."""
+    given = {"seal": number, "limit": REWOUND_MAX + 1}
+    heads = connection.execute(Q["changed_since"], given).fetchall()
+    if len(heads) > REWOUND_MAX:
+        rows = (
+            row for some in rows_of(connection, "heads_by_key", BATCH_STREAMS, seal=number) for row in some
+        )
+        return built((Leaf(s, v, bytes(d)) for s, v, d in rows), map(key_of, subjects))
+    then = {s: None if d is None else Leaf(s, v, bytes(d)) for s, v, d in heads}
+    keys = [key_of(subject) for subject in {*subjects, *then}]
+    pages = _mended(connection, last, lambda: gather(last.record.heads, keys, pages_of(connection)))
+    if not then:
+        return last.record.heads, pages
+    before = changed(pages, then)
+    return before.root, pages | before.pages
 
 
 def pages_of(connection: Connection) -> Callable[[Sequence[str]], Mapping[str, bytes]]:

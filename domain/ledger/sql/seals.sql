@@ -55,10 +55,18 @@ SELECT subject, version, digest FROM sealed_head WHERE seal = %(seal)s ORDER BY 
 SELECT DISTINCT ON (subject COLLATE "C") subject, version, digest FROM sealed_head
 WHERE seal <= %(seal)s ORDER BY subject COLLATE "C", seal DESC;
 
+-- name: heads_by_key
+-- The same in the order of the map.
+SELECT subject, version, digest FROM (
+    SELECT DISTINCT ON (subject) subject, version, digest FROM sealed_head
+    WHERE seal <= %(seal)s ORDER BY subject, seal DESC
+) AS head
+ORDER BY sha256(convert_to(subject, 'UTF8'));
+
 -- name: changed_since
 -- The streams that later seals changed, with their heads as a seal left them: none where it did not know them.
 SELECT later.subject, earlier.version, earlier.digest
-FROM (SELECT DISTINCT subject FROM sealed_head WHERE seal > %(seal)s) AS later
+FROM (SELECT DISTINCT subject FROM sealed_head WHERE seal > %(seal)s LIMIT %(limit)s) AS later
 LEFT JOIN LATERAL (
     SELECT version, digest FROM sealed_head AS h
     WHERE h.subject = later.subject AND h.seal <= %(seal)s ORDER BY h.seal DESC LIMIT 1
