@@ -125,6 +125,35 @@ def get_seals(
 
 
 @router.get(
+    "/latest",
+    summary="The latest seal of a ledger",
+    operation_id="latest_seal",
+    response_model=SealOut,
+    responses={
+        **_example(_SEAL),
+        **documented(
+            "ledger.not_found",
+            "ledger.ambiguous",
+            "seal.not_found",
+            "seal.contradicted",
+            "storage.unavailable",
+        ),
+    },
+)
+def get_seal(runtime: Running, region: Region = None) -> Response:
+    """Return the latest seal."""
+    return answer(_plain(_seal(Seals(ledger_asked(runtime, region)))))
+
+
+def _seal(seals: Seals, number: int | None = None) -> Seal:
+    """Return a seal, the latest one where none is named; raises ProblemError."""
+    seal = seals.last() if number is None else seals.numbered(number)
+    if seal is None:
+        raise ProblemError("seal.not_found", "this ledger has no such seal")
+    return seal
+
+
+@router.get(
     "/proof",
     summary="What a seal says of a stream",
     description="The stream's last event when it was sealed, or that there was none, with the proof that leads to the"
@@ -164,9 +193,7 @@ def get_proof(
     check_subject(subject)
     ledger = ledger_asked(runtime, region)
     seals = Seals(ledger)
-    seal = seals.last() if number is None else seals.numbered(number)
-    if seal is None:
-        raise ProblemError("seal.not_found", "there is no such seal of this ledger")
+    seal = _seal(seals, number)
     proof = seals.proofs(seal, [subject])[subject]
     head = head_of(seal.record.heads, subject, proof)
     return answer(
@@ -223,7 +250,5 @@ def get_keys(runtime: Running) -> Response:
 )
 def get_checkpoint(runtime: Running, region: Region = None) -> Response:
     """Return the latest checkpoint."""
-    seal = Seals(ledger_asked(runtime, region)).last()
-    if seal is None:
-        raise ProblemError("seal.not_found", "nothing is sealed yet")
+    seal = _seal(Seals(ledger_asked(runtime, region)))
     return Response(seal.checkpoint, 200, {"Cache-Control": "no-cache"}, "text/plain; charset=utf-8")

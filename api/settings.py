@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.events.envelope import REGION_MAX_CHARS
+from domain.evidence import EvidenceError
 from domain.ledger.signing import NoSealKeyError, SealKey, SealKeyError
 from domain.ledger.vault import MasterKey, VaultError
 
@@ -50,6 +52,11 @@ class Settings:
             tsa_url=environment.get("RECOUNT_TSA_URL") or None,
         )
 
+    @property
+    def keeps_its_key(self) -> bool:
+        """Whether the master key stands in the embedded data directory, as nothing else says where."""
+        return not (self.master_key or self.master_key_file or self.database_url)
+
     def master(self, first_use: bool) -> MasterKey:  # noqa: FBT001 - the one thing the caller says
         """Return the master key: the environment's, a file's, or the embedded data directory's own.
 
@@ -81,6 +88,14 @@ class Settings:
         A key is made only where nothing was sealed yet: whoever handed the public key out would see another one.
         Raises NoSealKeyError where no key was ever set, SealKeyError.
         """
+        key = self._sealing_key(was_sealed)
+        try:
+            key.named(f"{self.seal_name}/{'x' * REGION_MAX_CHARS}")
+        except EvidenceError as error:
+            raise SealKeyError(f"RECOUNT_SEAL_NAME: {error}") from error
+        return key
+
+    def _sealing_key(self, was_sealed: Callable[[], bool]) -> SealKey:
         if self.seal_key:
             return SealKey.parse(self.seal_key, "RECOUNT_SEAL_KEY")
         if self.seal_key_file:

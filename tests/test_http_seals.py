@@ -32,6 +32,7 @@ def test_keys_checkpoint_seals_and_proofs_fit_together(client, deployment):
     assert (page["ledger"], page["next"], page["seals"][0]["checkpoint"]) == (
         "heilongjiang", None, checkpoint.text,
     )  # fmt: skip
+    assert client.get("/seals/latest").json() == page["seals"][0]
     root = parse_record(page["seals"][0]["record"].encode()).heads
     for subject, absent in (("account/A-FTTH", False), ("party/nobody", True)):
         found = client.get("/seals/proof", params={"subject": subject}).json()

@@ -58,6 +58,11 @@ ALLOWED = {
     "UPDATE party_key SET owner = 'party/P2'": NOBODY,
     "UPDATE party_key SET key_id = 'x'": NOBODY,
     "UPDATE party_key SET created_at = now()": NOBODY,
+    "UPDATE party_key SET wrapped = NULL, destroyed_at = now(), owner = 'party/P2'": NOBODY,
+    "UPDATE party_key SET destroyed_digest = ''": NOBODY,
+    "SELECT id FROM wrapping_key": {OWNER, WRITER, READER},
+    "UPDATE wrapping_key SET next_id = 'x'": ONLY_OWNER,
+    "SELECT new_by_old FROM recount.master_key_rotation": ONLY_OWNER,
     "DELETE FROM party_key": NOBODY,
     "TRUNCATE party_key": NOBODY,
     "SELECT wrapped FROM recount.deployment_key": ONLY_OWNER,
@@ -159,6 +164,20 @@ def test_the_owner_too_is_refused_a_change_of_what_only_grows(standing, statemen
     assert len(support.assert_sound(standing)) == 2
 
 
+@pytest.mark.parametrize("role", [OWNER, *ROLES])
+def test_only_the_owner_wraps_keys_anew_and_only_where_the_master_key_is_changed(standing, role):
+    """Given a ledger whose master key is being changed, when each role wraps a key anew, then only the owner may."""
+    schema = standing.ledger(LEDGER).schema
+    with standing.database.owner(schema) as connection, connection.transaction(force_rollback=True):
+        connection.execute("UPDATE wrapping_key SET next_id = 'x'")
+        if role != OWNER:
+            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("UPDATE party_key SET wrapped = 'x'")
+        else:
+            assert connection.execute("UPDATE party_key SET wrapped = 'x'").rowcount == 1
+
+
 def test_a_connection_acts_as_the_role_it_was_lent_for(standing):
     """Given one pool, when connections are lent for roles in turn, then each acts as its own and no other."""
     schema = standing.ledger(LEDGER).schema
@@ -232,19 +251,34 @@ GRANTED = """
     CROSS JOIN LATERAL aclexplode(c.relacl) AS g WHERE g.grantee = %s::text::regrole"""
 
 
+ONCE = {
+    "recount": ["ledger", "deployment_key"],
+    "ledger_heilongjiang": [
+        "event", "stream_link", "receipt", "party_key", "counter", "closing", "notice_request",
+        "read_model_generation", "read_model_partition", "read_model_range",
+    ],
+    "ledger_heilongjiang_g1": ["billing_status", "folded_stream"],
+}  # fmt: skip
+"""The tables of the time when one role did everything."""
+
+
 def back_to_one_role(deployment):
     """Bring a database back to what it was when one role did everything."""
+    group, roles = sql.Identifier(APP_ROLE), sql.SQL(", ").join(map(sql.Identifier, ROLES))
     with deployment.database.owner("ledger_heilongjiang") as connection:
-        for schema in ("recount", "ledger_heilongjiang", "ledger_heilongjiang_g1"):
-            name = sql.Identifier(schema)
-            for role in ROLES:
-                who = sql.Identifier(role)
-                connection.execute(sql.SQL("REVOKE ALL ON SCHEMA {} FROM {}").format(name, who))
-                connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM {}").format(name, who))
-            group = sql.Identifier(APP_ROLE)
-            connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(name, group))
-            connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}").format(name, group))
-        connection.execute("REVOKE ALL ON migration, recount.migration FROM recount_app")
+        for schema, tables in ONCE.items():
+            names = {
+                "schema": sql.Identifier(schema),
+                "tables": sql.SQL(", ").join(sql.Identifier(schema, table) for table in tables),
+                "roles": roles,
+                "group": group,
+            }
+            connection.execute(
+                sql.SQL(
+                    "REVOKE ALL ON SCHEMA {schema} FROM {roles}; REVOKE ALL ON {tables} FROM {roles};"
+                    " GRANT USAGE ON SCHEMA {schema} TO {group}; GRANT SELECT ON {tables} TO {group}"
+                ).format(**names)
+            )
         connection.execute(
             "DROP TRIGGER receipt_is_immutable ON receipt; DROP TRIGGER stream_link_is_immutable ON stream_link;"
             " DROP TRIGGER party_key_is_kept ON party_key; DROP TRIGGER counter_is_kept ON counter;"

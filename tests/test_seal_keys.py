@@ -60,6 +60,12 @@ def test_a_key_of_the_environment_comes_first(tmp_path):
         Settings.read(tmp_path, {"DATABASE_URL": "x"}).sealing_key(never)
 
 
+@pytest.mark.parametrize("name", ["a b", "a+b", "x" * 190])
+def test_a_name_that_no_checkpoint_can_have_is_refused(tmp_path, name):
+    with pytest.raises(SealKeyError, match="RECOUNT_SEAL_NAME"):
+        Settings.read(tmp_path, {"RECOUNT_SEAL_KEY": TEXT, "RECOUNT_SEAL_NAME": name}).sealing_key(never)
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "AAAA", "ä" * 44, TEXT + TEXT])
 def test_what_is_no_key_is_named(tmp_path, text):
     (tmp_path / "key").write_text(text)

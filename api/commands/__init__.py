@@ -9,6 +9,7 @@ from api.commands import (
     history,
     models,
     notices,
+    privacy,
     remedies,
     seals,
     service,
@@ -27,5 +28,6 @@ GROUPS = (
     calendar,
     seals,
     notices,
+    privacy,
     models,
 )

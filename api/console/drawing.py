@@ -14,6 +14,8 @@ BANDS_MAX = 8  # bands one can tell from each other
 BARS_MAX = 20
 CHARS_MAX = 26  # of a bar's name
 ONE_DAY = timedelta(days=1)
+WIDE_IN, NARROW_IN = 7.8, 4.3
+"""How wide a picture is drawn for a screen and for a phone, on which its words stay as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,9 @@ class Words:
     step: str
 
 
-def replay_picture(curve: Curve, on: date, words: Words) -> str:
+def replay_picture(curve: Curve, on: date, words: Words, width_in: float = WIDE_IN) -> str:
     """Return the balance and the bands of a replay; `on` is the day of the step that is looked at."""
-    shown = {s: spans for s, spans in curve.bands.items() if s in words.bands}
+    shown = {subject: curve.bands[subject] for subject in words.bands}
     starts = [p[0] for p in curve.points] + [spans[0].since for spans in shown.values() if spans]
     first = min([*starts, on, curve.until])
     ends = max(curve.until, on) + ONE_DAY
@@ -36,7 +38,7 @@ def replay_picture(curve: Curve, on: date, words: Words) -> str:
         money, status = figure.subplots(
             2, 1, sharex=True, gridspec_kw={"height_ratios": [5, 0.55 * max(len(shown), 1)], "hspace": 0.06}
         )
-        figure.subplots_adjust(left=0.13, right=0.98, top=0.92, bottom=0.1)
+        figure.subplots_adjust(left=1.0 / width_in, right=0.97, top=0.92, bottom=0.1)
         _balance(money, curve.points, first, ends, on)
         for row, (subject, spans) in enumerate(reversed(shown.items())):
             band(status, row, _coloured(spans, ends))
@@ -52,11 +54,12 @@ def replay_picture(curve: Curve, on: date, words: Words) -> str:
             status.spines[side].set_visible(False)
         money.annotate(
             written(words.step), (on, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3),
-            textcoords="offset points", ha="center", fontsize=8, color=ALARM,
+            textcoords="offset points", ha="right" if on > first + (ends - first) * 0.8 else "center", fontsize=8,
+            color=ALARM,
         )  # fmt: skip
         by_days(status, kit, first, ends)
 
-    return drawn(words.title, (7.8, 2.6 + 0.2 * len(shown)), draw)
+    return drawn(words.title, (width_in, 2.6 + 0.2 * len(shown)), draw)
 
 
 def _balance(axes: Any, points: Sequence[tuple[date, int]], first: date, ends: date, on: date) -> None:
@@ -91,14 +94,30 @@ class Series:
     colour: str
 
 
-def bars(title: str, names: Sequence[str], series: Sequence[Series], *, money: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """What bars show: a title, the name of each, and their parts."""
+
+    title: str
+    names: Sequence[str]
+    series: Sequence[Series]
+
+
+def bars(shown: Bars, width_in: float = WIDE_IN) -> str:
     """Return values as horizontal bars, the parts of each side by side in one; the first at the top."""
-    names = [n if len(n) <= CHARS_MAX else n[: CHARS_MAX - 1] + "…" for n in names[:BARS_MAX]]
-    height = 0.9 + 0.32 * max(len(names), 1)
+    most_chars = CHARS_MAX if width_in == WIDE_IN else CHARS_MAX // 2
+    names = [n if len(n) <= most_chars else n[: most_chars - 1] + "…" for n in shown.names[:BARS_MAX]]
+    series = shown.series
+    height = 0.55 + 0.32 * max(len(names), 1)
 
     def draw(figure: Any, _kit: Kit, written: Written) -> None:
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.3, right=0.94, top=1 - 0.3 / height, bottom=0.34 / height)
+        figure.subplots_adjust(
+            left=1.9 / width_in if width_in == WIDE_IN else 0.4,
+            right=0.92,
+            top=1 - 0.32 / height,
+            bottom=0.08 / height,
+        )
         rows = range(len(names))
         starts = [0.0] * len(names)
         for one in series:
@@ -107,8 +126,7 @@ def bars(title: str, names: Sequence[str], series: Sequence[Series], *, money: b
             starts = [a + b for a, b in zip(starts, values, strict=True)]
         most = max(starts, default=0.0)
         for row, total in zip(rows, starts, strict=True):
-            text = f"¥{total:,.0f}" if money else f"{total:,.0f}"
-            axes.text(total + (most or 1) * 0.01, row, text, va="center", fontsize=8)
+            axes.text(total + (most or 1) * 0.01, row, f"{total:,.0f}", va="center", fontsize=8)
         axes.set_yticks(list(rows), labels=[written(n) for n in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlim(0, (most or 1) * 1.12)
@@ -118,7 +136,7 @@ def bars(title: str, names: Sequence[str], series: Sequence[Series], *, money: b
         axes.tick_params(left=False)
         _key(axes, series, written, height)
 
-    return drawn(title, (7.8, height), draw)
+    return drawn(shown.title, (width_in, height), draw)
 
 
 def _key(axes: Any, series: Sequence[Series], written: Written, height: float) -> None:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from markupsafe import Markup
 from starlette.responses import Response
 
-from api.console.drawing import ACCENT, ALARM, BARS_MAX, QUIET, Series, bars
+from api.console.drawing import ACCENT, ALARM, BARS_MAX, NARROW_IN, QUIET, WIDE_IN, Bars, Series, bars
 from api.console.finding import After
 from api.console.shell import HOME, Asked, Page, PageRoute
 from api.console.tables import Column, Listing, Shown, exported, shown
@@ -42,7 +42,7 @@ class Report:
     title: Words
     about: Words
     lists: Sequence[Listing]
-    picture: Callable[[Page, Ledger, Rows], str | None]
+    picture: Callable[[Page, Ledger, Rows], Bars | None]
 
 
 def _today(page: Page, ledger: Ledger) -> Any:
@@ -66,12 +66,12 @@ def _next_action(spot: dict[str, Any]) -> str:
     return "; ".join(a["title"] for a in spot["corrective_actions"][:2])
 
 
-def _spots_picture(page: Page, _ledger: Ledger, rows: Rows) -> str | None:
+def _spots_picture(page: Page, _ledger: Ledger, rows: Rows) -> Bars | None:
     if not rows:
         return None
     names = [f"{_said(r['category'], page)} · {r['region'].rpartition('.')[2]}" for r in rows]
     series = [Series(page.t("投诉", "complaints"), [r["complaints"] for r in rows], ACCENT)]
-    return bars(page.t("各热点的投诉数", "Complaints by hot spot"), names, series)
+    return Bars(page.t("各热点的投诉数", "Complaints by hot spot"), names, series)
 
 
 HOT_SPOTS = Report(
@@ -92,7 +92,7 @@ HOT_SPOTS = Report(
                 Column("unanswered", Words("未答复", "Unanswered"), "count", warns=True),
                 Column("breaches", Words("违规认定", "Breaches"), "count"),
                 Column("at_stake_fen", Words("涉及金额", "At stake"), "fen"),
-                Column("root_cause", Words("根源", "Root cause"), group="root_cause"),
+                Column("root_cause", Words("根源", "Root cause"), group="hot_spot_cause"),
                 Column("actions", Words("整改措施", "Actions"), "count"),
                 Column("actions_overdue", Words("逾期", "Overdue"), "count", warns=True),
                 Column("next_due_on", Words("最先到期", "Next due"), "day"),
@@ -120,7 +120,7 @@ def _pairs(page: Page, ledger: Ledger, part: Part) -> Rows:
     return accountability.pairing(ledger, _scope(page), part)
 
 
-def _penalties_picture(page: Page, ledger: Ledger, _rows: Rows) -> str | None:
+def _penalties_picture(page: Page, ledger: Ledger, _rows: Rows) -> Bars | None:
     months, _ = accountability.summary(ledger, _scope(page))
     if not months:
         return None
@@ -131,7 +131,7 @@ def _penalties_picture(page: Page, ledger: Ledger, _rows: Rows) -> str | None:
     bars_of = [(s, k, n) for s, some in kinds.items() for k, n in some.items()]
     names = [f"{page.label('penalty_subject', s)} · {page.label('penalty_kind', k)}" for s, k, _ in bars_of]
     series = [Series(page.t("处理", "penalties"), [n for *_, n in bars_of], ACCENT)]
-    return bars(page.t("按对象和种类的处理数", "Penalties by subject and kind"), names, series)
+    return Bars(page.t("按对象和种类的处理数", "Penalties by subject and kind"), names, series)
 
 
 ACCOUNTABILITY = Report(
@@ -185,7 +185,7 @@ def _actions(page: Page, ledger: Ledger, part: Part) -> Rows:
     ]
 
 
-def _actions_picture(page: Page, ledger: Ledger, _rows: Rows) -> str | None:
+def _actions_picture(page: Page, ledger: Ledger, _rows: Rows) -> Bars | None:
     groups = accountability.readiness(ledger, today=_today(page, ledger), region=page.city)
     if not groups:
         return None
@@ -198,7 +198,7 @@ def _actions_picture(page: Page, ledger: Ledger, _rows: Rows) -> str | None:
         Series(page.t("进行中", "open"), [g["actions"] - g["closed"] - g["overdue"] for g in groups], ACCENT),
         Series(page.t("已逾期", "overdue"), [g["overdue"] for g in groups], ALARM),
     ]
-    return bars(page.t("整改措施的进度", "Corrective actions"), names, series)
+    return Bars(page.t("整改措施的进度", "Corrective actions"), names, series)
 
 
 ACTIONS = Report(
@@ -239,7 +239,7 @@ def _terms(page: Page, ledger: Ledger, part: Part) -> Rows:
     return notices.terms(ledger, _today(page, ledger), {**_ended(page), "verdict": None}, part)
 
 
-def _coverage_picture(page: Page, ledger: Ledger, _rows: Rows) -> str | None:
+def _coverage_picture(page: Page, ledger: Ledger, _rows: Rows) -> Bars | None:
     cells, _ = notices.coverage(ledger, _today(page, ledger), _ended(page))
     if not cells:
         return None
@@ -249,7 +249,7 @@ def _coverage_picture(page: Page, ledger: Ledger, _rows: Rows) -> str | None:
     sides = {"before": page.t("到期前", "before"), "after": page.t("到期后", "after")}
     names = [f"{sides.get(s, s)} · {page.label('notice_channel', c)}" for s, c in sums]
     series = list(_outcomes(page, list(sums.values())))
-    return bars(page.t("到期前后的通知", "Notices around the term's end"), names, series)
+    return Bars(page.t("到期前后的通知", "Notices around the term's end"), names, series)
 
 
 def _outcomes(page: Page, sums: Sequence[dict[str, int]]) -> Iterator[Series]:
@@ -326,12 +326,13 @@ def _shown(page: Page, found: Report, after: str | None) -> Response:
     first, *others = found.lists
     lists: list[Shown] = [shown(page, first, after), *(shown(page, one) for one in others)]
     rows = lists[0].rows if after is None else shown(page, first, limit=BARS_MAX).rows
-    drawn = found.picture(page, page.ledger(), rows[:BARS_MAX])
+    what = found.picture(page, page.ledger(), rows[:BARS_MAX])
     return page.render(
         "report.html",
         section="management",
         report=found,
         reports=REPORTS.values(),
         lists=lists,
-        picture=Markup(drawn) if drawn else None,  # noqa: S704 - every word in it was escaped
+        # every word in them was escaped
+        pictures=[Markup(bars(what, width)) for width in (WIDE_IN, NARROW_IN)] if what else [],  # noqa: S704
     )

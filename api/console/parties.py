@@ -218,7 +218,7 @@ def other(
 
 def _facts(page: Page, state: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what a state says, without its lists, which the events tell."""
-    skipped = {"principal_fen", "packages", "party_id", "name"} if "balance_fen" in state else {"party_id"}
+    skipped = {"packages", "party_id", "case_id", "dealer_id"}
     return [
         (FIELDS[key].of(page.lang), value_text(key, value, page.lang, page.region))
         for key, value in state.items()

@@ -19,6 +19,7 @@ from domain.events.envelope import Recorded, kind_of
 from domain.events.fields import MalformedError
 from domain.party import Party
 from domain.replay import Histories, Question, changed, effective_at, in_order, selected, view
+from domain.rules.facts import MONEY
 from domain.streams import STREAMS, begin
 
 POINTS_MAX = 400  # days of the curve; of more, those in between are left out
@@ -59,6 +60,8 @@ class Curve:
     bands: Mapping[str, Sequence[Span]]
     """By account; of a customer also by the customer itself, whether blacklisted."""
     until: date
+    moved: frozenset[str]
+    """The accounts on which money moved."""
 
 
 def stepped(
@@ -143,7 +146,10 @@ def curve_of(question: Question, histories: Histories) -> Curve:
     days = _thinned(sorted(money_days(side)))
     points = list(zip(days, series(side, days), strict=True))
     bands = {s: list(_spans(s, stream, question.region)) for s, stream in taken.items()}
-    return Curve(points, {s: spans for s, spans in bands.items() if spans}, until)
+    moved = frozenset(
+        s for s, stream in taken.items() if any(isinstance(r.event.data, MONEY) for r in stream)
+    )
+    return Curve(points, {s: spans for s, spans in bands.items() if spans}, until, moved)
 
 
 def _thinned(days: Sequence[date]) -> list[date]:

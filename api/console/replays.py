@@ -9,7 +9,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from api.console.asking import Day, Named, Position
-from api.console.drawing import BANDS_MAX, Words, replay_picture
+from api.console.drawing import BANDS_MAX, NARROW_IN, WIDE_IN, Words, replay_picture
 from api.console.parties import Shown, told
 from api.console.replaying import Curve, Stepped, curve_of, stepped
 from api.console.shell import HOME, Asked, Page, PageRoute
@@ -61,7 +61,7 @@ def replay(
         found=found,
         whole=step is None and event is None,
         asked={"at": at, "known_at": known_at, "position": position},
-        picture=_picture(page, subject, found, curve) if found.events else None,
+        pictures=_pictures(page, subject, found, curve) if found.events else [],
         bands=_bands(page, curve),
         event=told(page, found.event) if found.event else None,
         changes=_changes(page, found.changed),
@@ -71,14 +71,16 @@ def replay(
     )
 
 
-def _picture(page: Page, subject: str, found: Stepped, curve: Curve) -> Markup:
+def _pictures(page: Page, subject: str, found: Stepped, curve: Curve) -> list[Markup]:
+    """Return the picture for a screen, and for a phone."""
     on = day_of(found.moment, found.question.region)
     words = Words(
         title=page.t("余额与状态：", "Balance and status: ") + page.subject(subject),
         bands=_bands(page, curve),
         step=f"{on:%Y-%m-%d}",
     )
-    return Markup(replay_picture(curve, on, words))  # noqa: S704 - every word in it was escaped
+    # every word in it was escaped
+    return [Markup(replay_picture(curve, on, words, width)) for width in (WIDE_IN, NARROW_IN)]  # noqa: S704
 
 
 def _bands(page: Page, curve: Curve) -> dict[str, str]:
@@ -88,6 +90,7 @@ def _bands(page: Page, curve: Curve) -> dict[str, str]:
         if kind_of(stream) == "party":
             names[stream] = page.t("黑名单", "blacklist")
     accounts = [s for s in curve.bands if kind_of(s) == "account"]
+    accounts.sort(key=lambda s: s not in curve.moved)  # those first on which money moved
     names.update({s: s.partition("/")[2] for s in accounts[: BANDS_MAX - len(names)]})
     return names
 

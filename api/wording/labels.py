@@ -254,7 +254,10 @@ LABELS: Mapping[str, Mapping[str, Words]] = {
         "announce_blacklisting": Words("预告列入黑名单", "announce the listing"),
         "blacklist": Words("列入黑名单", "list"),
     },
-    "several": {
+    "hot_spot_cause": {
+        "rule": Words("规则本身", "the rule itself"),
+        "execution": Words("执行", "its execution"),
+        "system": Words("系统支撑", "the system's support"),
         "several": Words("多种", "several"),
         "unknown": Words("不明", "unknown"),
     },

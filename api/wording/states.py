@@ -118,7 +118,7 @@ FIELDS: Mapping[str, Words] = {
 }
 """What parts of a state are called; what has no name here is told by another part, or says nothing to a reader."""
 _GROUPS: Mapping[str, tuple[str, ...]] = {
-    "status": ("status",),
+    "status": ("status", "case_status"),
     "suspension_reason": ("suspension_reason",),
     "line_of_business": ("line_of_business",),
     "option": ("expiry_option",),
@@ -157,9 +157,9 @@ class Change(NamedTuple):
 def value_text(field: str, value: object, lang: Lang, region: str = "") -> str:
     """Return a value of a state in words."""
     nothing = Words("无", "nothing").of(lang)
+    if value in (None, "", [], {}):
+        return nothing
     match value:
-        case None | "" | [] | {}:
-            return nothing
         case bool():
             return LABELS["flag"][str(value).lower()].of(lang)
         case int():
@@ -184,7 +184,8 @@ def _changes(changed: Mapping[str, Any], lang: Lang, region: str) -> Iterator[Ch
         name = FIELDS[key].of(lang)
         if "from" in change:
             before, after = (value_text(key, change[side], lang, region) for side in ("from", "to"))
-            yield Change(name, before, after)
+            if before != after:
+                yield Change(name, before, after)
         else:
             yield from _entries(name, change["removed"], change["added"], lang, region)
 
@@ -202,10 +203,14 @@ def _entries(name: str, removed: list[Any], added: list[Any], lang: Lang, region
                     was, now = (value_text(field, v[field], lang, region) for v in (old, item))
                     yield Change(f"{name} {known} · {FIELDS[field].of(lang)}", was, now)
         else:
-            told = _item(item, lang, region) if isinstance(item, Mapping) else str(item)
-            yield Change(f"{name} {known}" if isinstance(item, Mapping) else name, nothing, told)
-    for known in before:
-        yield Change(f"{name} {known}", known, nothing)
+            yield Change(_named(name, item, lang, region), nothing, value_text("", item, lang, region))
+    for item in before.values():
+        yield Change(_named(name, item, lang, region), value_text("", item, lang, region), nothing)
+
+
+def _named(name: str, item: object, lang: Lang, region: str) -> str:
+    """Return what an entry of a list is called: by the first of its fields, where it has any."""
+    return f"{name} {_text('', _known_by(item), lang, region)}" if isinstance(item, Mapping) else name
 
 
 def _known_by(item: object) -> str:

@@ -209,8 +209,11 @@ def _mended(connection: Connection, last: Seal | None, work: Callable[[], T]) ->
             return work()
     except EvidenceError as error:
         log.warning("the sealed map is made anew", error=str(error))
-        _remake(connection, last)
-    return work()
+        try:
+            _remake(connection, last)
+            return work()
+        except EvidenceError as again:
+            raise SealError(f"the sealed map can't be made anew ({again}): run recount verify") from again
 
 
 def _remake(connection: Connection, last: Seal | None) -> None:

@@ -75,22 +75,45 @@ CREATE TABLE party_key (
     wrapped bytea,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     destroyed_at timestamptz,
+    destroyed_digest bytea,
     CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
 );
 CREATE INDEX party_key_owner ON party_key (owner);
 CREATE FUNCTION only_destroy_keys() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE rewraps boolean;
 BEGIN
-    IF NEW.wrapped IS NOT NULL OR OLD.wrapped IS NULL THEN
-        RAISE EXCEPTION 'a key is destroyed or kept, never changed' USING ERRCODE = 'insufficient_privilege';
+    IF (NEW.key_id, NEW.owner, NEW.created_at) = (OLD.key_id, OLD.owner, OLD.created_at)
+        AND OLD.wrapped IS NOT NULL THEN
+        IF NEW.wrapped IS NULL THEN
+            NEW.destroyed_digest := sha256(OLD.wrapped);
+            RETURN NEW;
+        END IF;
+        -- The tables' owner, and only where the transaction said by which master key, wraps a key anew.
+        EXECUTE format('SELECT next_id IS NOT NULL FROM %I.wrapping_key', TG_TABLE_SCHEMA) INTO rewraps;
+        IF rewraps AND NEW.destroyed_digest IS NULL
+            AND current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = TG_RELID) THEN
+            RETURN NEW;
+        END IF;
     END IF;
-    RETURN NEW;
+    RAISE EXCEPTION 'a key is destroyed or kept, never changed' USING ERRCODE = 'insufficient_privilege';
 END $$;
 
 CREATE TRIGGER party_key_is_destroyed_only BEFORE UPDATE ON party_key
     FOR EACH ROW EXECUTE FUNCTION only_destroy_keys();
 CREATE TRIGGER party_key_is_kept BEFORE DELETE OR TRUNCATE ON party_key
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+COMMENT ON COLUMN party_key.destroyed_digest IS 'SHA-256 of the wrapped key that was destroyed.';
 COMMENT ON TABLE party_key IS 'Keys of personal data, one owner each, wrapped by the master key, never in clear.';
+
+CREATE TABLE wrapping_key (
+    one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    id text,
+    next_id text
+);
+INSERT INTO wrapping_key DEFAULT VALUES;
+COMMENT ON TABLE wrapping_key IS
+    'The master key that wraps the keys made in this ledger. Keys are made under the counter''s lock, where it is read.';
+COMMENT ON COLUMN wrapping_key.next_id IS 'The one that takes its place, inside the transaction that wraps anew.';
 
 CREATE TABLE notice_request (
     account_id text NOT NULL,
@@ -187,3 +210,4 @@ GRANT SELECT ON event, stream_link, receipt, party_key, counter, closing, notice
 GRANT SELECT, INSERT ON seal, sealed_head, seal_timestamp TO recount_writer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sealed_page TO recount_writer;
 GRANT SELECT ON seal, sealed_head, sealed_page, seal_timestamp TO recount_reader;
+GRANT SELECT ON wrapping_key TO recount_writer, recount_reader;
