@@ -10,7 +10,8 @@ KEY = SealKey(bytes(range(64, 96)))
 OTHER_KEY = SealKey(bytes(range(32)))
 NAME = "ledger.example.com"
 ORIGIN = f"{NAME}/{LEDGER}"
-GUARDED = ("event", "seal", "sealed_head", "seal_timestamp", "party_key", "stream_link")
+GUARDED = ("event", "seal", "sealed_head", "seal_timestamp", "party_key", "stream_link", "counter", "receipt")
+TABLES = (*GUARDED, "sealed_page")
 
 
 def sealed(deployment, key=KEY, **how):
@@ -34,14 +35,26 @@ def as_owner(deployment, *statements):
     """Run statements as the tables' owner, every guard taken away."""
     with deployment.database.owner(deployment.ledger(LEDGER).schema) as connection:
         for table in GUARDED:
-            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for statement in statements:
             if isinstance(statement, str):
                 connection.execute(statement)
             else:
                 connection.execute(*statement)
         for table in GUARDED:
-            connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+            connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+def remember(deployment):
+    """Keep a copy of all that stands in the ledger, for `restore`."""
+    copies = [f"CREATE TABLE kept_{table} AS TABLE {table}" for table in TABLES]
+    as_owner(deployment, *copies)
+
+
+def restore(deployment):
+    """Bring the ledger back to what it was when it was remembered."""
+    back = [f"INSERT INTO {table} SELECT * FROM kept_{table}" for table in TABLES]
+    as_owner(deployment, f"TRUNCATE {', '.join(TABLES)}", *back)
 
 
 def digested_anew(deployment):

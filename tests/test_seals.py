@@ -15,7 +15,7 @@ from domain.evidence.records import Checkpoint, parse_checkpoint
 from domain.ledger.seals import Sealer, SealError, Seals
 from domain.ledger.signing import opened
 from projections.engine import verify
-from tests.conftest import HARBIN, import_file
+from tests.conftest import HARBIN, fresh_database, import_file, opened_deployment
 from tests.sealing import (
     KEY,
     NAME,
@@ -23,6 +23,8 @@ from tests.sealing import (
     OTHER_KEY,
     as_owner,
     digested_anew,
+    remember,
+    restore,
     sealed,
     sealed_three_times,
 )
@@ -31,10 +33,24 @@ from tests.support import LEDGER, bring, by_owner, charge_line, opening_line, pa
 pytestmark = pytest.mark.storage
 
 
+@pytest.fixture(scope="module")
+def once(server):
+    """Return a deployment sealed three times, and its seals, for tests that put back what they changed."""
+    with fresh_database(server, "seals") as url:
+        deployment = opened_deployment(url)
+        try:
+            seals = sealed_three_times(deployment)
+            remember(deployment)
+            yield deployment, *seals
+        finally:
+            deployment.close()
+
+
 @pytest.fixture
-def thrice(deployment):
-    """Return a deployment sealed three times, and its seals."""
-    return deployment, *sealed_three_times(deployment)
+def thrice(once):
+    """Return a deployment sealed three times, and its seals; whatever is done to it is undone afterwards."""
+    yield once
+    restore(once[0])
 
 
 def found(deployment, keys=(KEY,), kept=None, sample=None):
@@ -127,10 +143,9 @@ def test_the_map_is_the_same_however_it_was_sealed(deployment, monkeypatch):
     monkeypatch.setattr("domain.ledger.seals.BATCH_EVENTS", 5)
     roots = set()
     for batch in (1, 40):
-        with deployment.database.owner(deployment.ledger_for("heilongjiang").schema) as connection:
-            connection.execute("SET session_replication_role = replica")
-            connection.execute("TRUNCATE event, seal, sealed_head, sealed_page, seal_timestamp, stream_link")
-            connection.execute("UPDATE counter SET position = 0")
+        deployment.ledger_for(LEDGER)
+        tables = "event, seal, sealed_head, sealed_page, seal_timestamp, stream_link"
+        as_owner(deployment, f"TRUNCATE {tables}", "UPDATE counter SET position = 0")
         lines = [opening_line(f"A{n}") for n in range(40)]
         for some in itertools.batched(lines, batch) if hasattr(itertools, "batched") else [lines]:
             bring(deployment, *some)
