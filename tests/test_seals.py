@@ -4,6 +4,7 @@ import base64
 import hashlib
 import itertools
 
+import orjson
 import psycopg
 import pytest
 
@@ -12,6 +13,7 @@ from api.runtime import present
 from domain.evidence.headmap import head_of
 from domain.evidence.merkle import log_root
 from domain.evidence.records import Checkpoint, parse_checkpoint
+from domain.ledger.sealing import as_arrived
 from domain.ledger.seals import Sealer, SealError, Seals
 from domain.ledger.signing import opened
 from projections.engine import verify
@@ -434,3 +436,54 @@ def test_the_measure_of_seals_grows_a_ledger_and_seals_it(deployment):
     assert [s.record.streams for s in Seals(ledger).page(0, 10)] == [20, 20, 20, 200, 200, 200]
     changed = select(deployment, "SELECT count(*) FROM sealed_head WHERE seal = 6", region="jilin")
     assert changed == [(10,)]
+
+
+COLUMNS = {
+    "position": "position + 1000",
+    "subject": "'account/A7'",
+    "version": "version + 7",
+    "type": "'DealerBlocked'",
+    "source": "'urn:other'",
+    "id": "id || 'x'",
+    "occurred_at": "occurred_at + interval '1 microsecond'",
+    "recorded_at": "recorded_at + interval '1 microsecond'",
+    "appended_at": "appended_at + interval '1 microsecond'",
+    "fingerprint": "sha256(fingerprint)",
+    "digest": "sha256(digest)",
+    "state": "replace(convert_from(state, 'UTF8'), 'system/legacy', 'system/legacz')::bytea",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("column", COLUMNS)
+def test_no_column_of_any_sealed_event_can_be_another(once, column, anew):
+    """Given one column of one event altered, each in turn, and digested anew or not, then it is found."""
+    deployment = once[0]
+    healed = {"position", "version", "digest"} if anew else set()  # numbering anew makes them what they were
+    for position in range(1, 11):
+        as_owner(deployment, f"UPDATE event SET {column} = {COLUMNS[column]} WHERE position = {position}")
+        if anew:
+            digested_anew(deployment)
+        differences = found(deployment)
+        assert differences or column in healed, (column, position)
+        restore(deployment)
+
+
+@pytest.mark.slow
+def test_whatever_is_found_is_found_by_the_seals_alone(once):
+    """Given no fingerprint to rely on, since the owner has the deployment's secret, then the seals find it all."""
+    deployment = once[0]
+    secrets = deployment.ledger(LEDGER).vault.secrets
+    for position in range(1, 11):
+        as_owner(deployment, f"UPDATE event SET state = {COLUMNS['state']} WHERE position = {position}")
+        ((state,),) = select(deployment, f"SELECT state FROM event WHERE position = {position}")
+        forged = secrets.fingerprint(as_arrived(orjson.loads(bytes(state))))
+        as_owner(deployment, ("UPDATE event SET fingerprint = %s WHERE position = %s", (forged, position)))
+        digested_anew(deployment)
+        differences = found(deployment)
+        assert differences
+        assert {where for where, _, _ in differences} == {"seal"}
+        ((subject,),) = select(deployment, f"SELECT subject FROM event WHERE position = {position}")
+        assert told(differences, subject, "is another event", "does not"), (position, differences)
+        restore(deployment)

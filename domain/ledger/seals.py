@@ -45,7 +45,7 @@ from domain.ledger.queries import queries
 from domain.ledger.signing import SealKey, signer_of
 
 Q = queries("domain.ledger.sql", "seals.sql")
-BATCH_STREAMS = 10_000  # changed at once: some 30 MB of pages
+BATCH_STREAMS = 20_000  # changed at once: some 60 MB of pages
 BATCH_EVENTS = 20_000  # digests read at once: some 3 MB
 REWOUND_MAX = 20_000  # streams taken back to an older seal in memory: some 60 MB of pages
 

@@ -101,13 +101,15 @@ def verify(
         _check_positions(connection, found)
         live = _live(connection, models, found)
         subjects = _subjects(connection, sample)
+        if sample is not None:
+            subjects = list(dict.fromkeys([*subjects, *_sealed(connection, sample)]))
         found.seals = check_seals(
             connection,
             ledger.region,
             keys,
             lambda subject, text: found.add("seal", subject, text),
             kept=kept,
-            subjects=None if sample is None else [*subjects, *_sealed(connection, sample)],
+            subjects=None if sample is None else subjects,
         )
         for first in range(0, len(subjects), STREAMS_AT_ONCE):
             some = subjects[first : first + STREAMS_AT_ONCE]

@@ -241,7 +241,8 @@ WHERE model = %(model)s AND version = %(version)s AND state = 'live';
 SELECT position, digest FROM read_model_partition WHERE generation = %(generation)s ORDER BY partition;
 
 -- name: all_streams
-SELECT subject FROM event WHERE version = 1 ORDER BY subject;
+-- Also those that have lost their first event.
+SELECT DISTINCT subject FROM event ORDER BY subject;
 
 -- name: some_streams
 SELECT subject FROM event WHERE version = 1 ORDER BY random() LIMIT %(sample)s;
