@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from domain.ledger.database import Database
 from domain.ledger.deployment import Deployment
 from domain.ledger.embedded import EmbeddedPostgres
 from domain.ledger.seals import Seal, Sealer, Seals, origin_of
+from domain.ledger.sight import Sight
 from domain.ledger.signing import NoSealKeyError, SealKey
 from domain.ledger.writer import Writer
 from projections.accountability import Accountability
@@ -66,6 +67,10 @@ class Runtime:
     tsa_url: str | None = None
     followers: list[Follower] = field(default_factory=list)
     _writers: dict[str, Writer] = field(default_factory=dict)
+
+    def within(self, sight: Sight) -> "Runtime":
+        """Return what somebody works on who may not see all of it; the writers and the followers are the same."""
+        return self if sight.everywhere else replace(self, deployment=self.deployment.within(sight))
 
     def writer(self, region: str) -> Writer:
         """Return the one writer of a region's ledger, which is made where it is the region's first."""

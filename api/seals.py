@@ -9,12 +9,16 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access import requires
 from api.dossier.bundle import proof_document
 from api.problems import ProblemError, documented
 from api.reading import ledger_asked
 from api.requests import JsonRoute, Region, Running, answer
+from api.runtime import Runtime
 from domain.events.envelope import check_subject
 from domain.evidence.headmap import head_of
+from domain.ledger.application import Ledger
+from domain.ledger.deployment import SubjectError
 from domain.ledger.seals import Seal, Seals
 from domain.ledger.signing import SealKeyError
 
@@ -24,7 +28,9 @@ NUMBER_MAX = 2**31 - 1
 SUBJECT_MAX_CHARS = 140
 WELL_KNOWN = "/.well-known/recount"
 
-router = APIRouter(prefix="/seals", tags=["seals"], route_class=JsonRoute)
+router = APIRouter(
+    prefix="/seals", tags=["seals"], route_class=JsonRoute, dependencies=[requires("investigate:read")]
+)
 public = APIRouter(prefix=WELL_KNOWN, tags=["public"], route_class=JsonRoute)
 
 _KEY = "recount/heilongjiang+0b1c2d3e+AYf3n2yBq0d0m5cQ0b9Zk0bX1m2n3o4p5q6r7s8t9u0v"
@@ -153,6 +159,16 @@ def _seal(seals: Seals, number: int | None = None) -> Seal:
     return seal
 
 
+def _ledger_of(runtime: Runtime, subject: str, region: str | None) -> Ledger:
+    """Return the ledger a stream stands in; that it stands in none is told only to who may see all of it."""
+    try:
+        return runtime.deployment.locate(subject, region)
+    except SubjectError as error:
+        if error.ledgers or not runtime.deployment.sight.everywhere:
+            raise
+        return ledger_asked(runtime, region)
+
+
 @router.get(
     "/proof",
     summary="What a seal says of a stream",
@@ -175,6 +191,8 @@ def _seal(seals: Seals, number: int | None = None) -> Seal:
             }
         ),
         **documented(
+            "account.not_found",
+            "subject.ambiguous",
             "ledger.not_found",
             "ledger.ambiguous",
             "seal.not_found",
@@ -190,8 +208,7 @@ def get_proof(
     region: Region = None,
 ) -> Response:
     """Return a stream's head at a seal with its proof."""
-    check_subject(subject)
-    ledger = ledger_asked(runtime, region)
+    ledger = _ledger_of(runtime, check_subject(subject), region)
     seals = Seals(ledger)
     seal = _seal(seals, number)
     proof = seals.proofs(seal, [subject])[subject]

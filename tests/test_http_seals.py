@@ -1,5 +1,6 @@
 """Seals over HTTP: checkpoints and keys for everybody, proofs that hold on the caller's side."""
 
+import httpx
 import pytest
 
 from api.runtime import Runtime
@@ -44,6 +45,20 @@ def test_keys_checkpoint_seals_and_proofs_fit_together(client, deployment):
         head = head_of(root, subject, proof)
         assert (head is None) == absent
         assert found["head"] == (head and {"version": head[0], "digest": head[1].hex()})
+
+
+def test_a_proof_is_for_those_who_may_see_the_stream(client, deployment):
+    """Given an investigator of another city, or a clerk, then there is no proof; keys are everybody's."""
+    sealed(deployment)
+    elsewhere = client.as_(subject="staff/S-9", scopes=["investigate:read"], regions=["heilongjiang.daqing"])
+    for subject in ("account/A-FTTH", "account/nobody"):
+        answer = elsewhere.get("/seals/proof", params={"subject": subject})
+        assert (answer.status_code, answer.json()["code"]) == (404, "account.not_found")
+    clerk = client.as_(subject="staff/S-9", scopes=["crm:write"], regions=["*"])
+    assert clerk.get("/seals").status_code == 403
+    for path in ("keys", "checkpoint"):
+        assert httpx.get(f"{client.base_url}/.well-known/recount/{path}").status_code == 200
+    assert httpx.get(f"{client.base_url}/seals").status_code == 401
 
 
 @pytest.mark.parametrize(
