@@ -191,7 +191,7 @@ def _lines(verdict: Verdict) -> list[str]:
     lines += [f"{verdict.ledger}: {note}" for note in verdict.seals.notes]
     seals = verdict.seals
     if seals.seals:
-        held = f"{seals.seals:,} seals up to position {seals.position:,}"
+        held = f"{seals.seals:,} seal{'' if seals.seals == 1 else 's'} up to position {seals.position:,}"
         lines.append(
             f"{verdict.ledger}: {held} looked at, the last of {seals.sealed_at} by {seals.key or 'nobody'}"
         )

@@ -6,7 +6,6 @@ Whoever owns the database can write whatever they like into it; what they can't 
 import base64
 import binascii
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from domain.evidence.records import (
     parse_note,
     verifier_key,
 )
+from domain.ledger.keyfiles import made_once
 
 SEED_BYTES = 32
 
@@ -67,7 +67,7 @@ class SealKey:
     @classmethod
     def make(cls, path: Path) -> "SealKey":
         """Make a new key in a file only its owner may read, safe on disk before it is used."""
-        make_secret_file(path, SEED_BYTES)
+        made_once(path, base64.b64encode(os.urandom(SEED_BYTES)).decode())
         return cls.read(path)
 
     def named(self, name: str) -> VerifierKey:
@@ -77,27 +77,6 @@ class SealKey:
     def signed(self, name: str, text: bytes) -> bytes:
         """Return a text as a note signed under a log's name. The same text gives the same bytes."""
         return note(text, Signature(name, self.named(name).key_id, self._key.sign(text)))
-
-
-def make_secret_file(path: Path, size: int) -> None:
-    """Make a file of random bytes in base64 that only its owner may read; one that is there already stays."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600, and nobody else's
-    temporary = Path(name)
-    with os.fdopen(handle, "wb") as file:
-        file.write(base64.b64encode(os.urandom(size)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)  # never over a key that somebody else just made
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def is_valid(key: VerifierKey, text: bytes, signature: bytes) -> bool:
