@@ -24,7 +24,7 @@ from api.dossier.bundle import NAMES, SEALED_NAMES, signed_of
 from api.dossier.verifying import check_bundle
 from api.runtime import Runtime
 from domain.evidence import EvidenceError
-from domain.evidence.records import parse_key
+from domain.evidence.records import Checkpoint, parse_key
 from domain.ledger.seals import SealError
 from tests.conftest import CASES, HARBIN, MASTER, fresh_database, import_file, opened_deployment
 from tests.sealing import KEY, NAME, ORIGIN, OTHER_KEY, as_owner, digested_anew
@@ -502,6 +502,14 @@ def test_seal_verify_and_close_day_as_a_person_runs_them(
         2,
         TRUSTED,
     )
+    elsewhere = KEY.signed(f"{NAME}/hebei", Checkpoint(f"{NAME}/hebei", 3, bytes(32)).text())
+    (tmp_path / "elsewhere.txt").write_bytes(elsewhere)
+    code, out, _ = run("verify", "--checkpoint", "elsewhere.txt")
+    assert (code, "elsewhere.txt: is the checkpoint of no ledger here" in out) == (1, True)
+    deployment.ledger_for("hebei")
+    code, out, _ = run("verify", "--checkpoint", "elsewhere.txt", "--checkpoint", "kept.txt")
+    assert (code, out.count("set back")) == (1, 1)
+    assert run("verify", "--checkpoint", "kept.txt")[0] == 0
     other = str(OTHER_KEY.named(ORIGIN))
     code, out, _ = run("verify", "--key", other)
     assert (code, "not signed with a trusted key" in out) == (1, True)

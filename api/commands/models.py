@@ -160,9 +160,16 @@ def verify_models(given: argparse.Namespace, settings: Settings, terminal: Termi
             verdicts.append(
                 verify(ledger, models, runtime.clock(), sample=sample, keys=keys, kept=kept, show=show)
             )
-    wrong = sum(len(v.differences) + v.more for v in verdicts)
-    document = {"differences": wrong, "ledgers": [_document(v) for v in verdicts]}
-    terminal.answer(document, [line for v in verdicts for line in _lines(v)] or ["there is no ledger yet"])
+    lines = [line for v in verdicts for line in _lines(v)] or ["there is no ledger yet"]
+    alone = sorted(kept.keys() - {name for v in verdicts for name in v.seals.kept})
+    lines += [f"{name}: is the checkpoint of no ledger here" for name in alone]
+    wrong = sum(len(v.differences) + v.more for v in verdicts) + len(alone)
+    document = {
+        "differences": wrong,
+        "ledgers": [_document(v) for v in verdicts],
+        "checkpoints_of_no_ledger": alone,
+    }
+    terminal.answer(document, lines)
     return 1 if wrong else 0
 
 

@@ -46,6 +46,8 @@ class SealsSeen:
     sealed_at: str | None = None
     key: str | None = None
     """The key that signed the last seal, checked."""
+    kept: list[str] = field(default_factory=list)
+    """The checkpoints kept elsewhere that were held against it."""
     notes: list[str] = field(default_factory=list)
     """What is no difference, and is good to know."""
 
@@ -86,7 +88,7 @@ def check_seals(
     _check_signer(walk, keys)
     _check_end(connection, walk)
     for name, raw in (kept or {}).items():
-        _check_kept(walk, name, raw, keys)
+        _check_kept(walk, name, raw, region, keys)
     if walk.last is None:
         return walk.seen
     last = walk.last
@@ -162,15 +164,20 @@ def _check_end(connection: Connection, walk: _Walk) -> None:
         )
 
 
-def _check_kept(walk: _Walk, name: str, raw: bytes, keys: Keys) -> None:
-    """Hold a checkpoint that was kept elsewhere against the seals."""
+def _check_kept(walk: _Walk, name: str, raw: bytes, region: str, keys: Keys) -> None:
+    """Hold a checkpoint that was kept elsewhere against the seals, where it is this ledger's."""
     try:
         found = _kept(raw, keys)
     except EvidenceError as error:
+        walk.seen.kept.append(name)
         walk.tell("", f"{name}: {error}")
         return
-    if walk.origin is not None and found.origin != walk.origin:
-        return  # another ledger's
+    if found.origin.rpartition("/")[2] != region:
+        return
+    walk.seen.kept.append(name)
+    if walk.origin not in (None, found.origin):
+        walk.tell("", f"{name} is of {found.origin}, the seals here are of {walk.origin}")
+        return
     have = walk.last.number if walk.last else 0
     if found.size > have:
         walk.tell("", f"seal {found.size} was made ({name}), and there are {have}: the ledger was set back")
