@@ -5,8 +5,10 @@ import hashlib
 import io
 import multiprocessing
 import os
+import signal
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import orjson
 import psycopg
@@ -247,6 +249,23 @@ def login(url, label, *statements):
 def processes(count):
     """Return a pool of real processes, which share nothing with this one."""
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+
+
+def killed(job, *given):
+    """Run a job in a process that kills itself in it."""
+    process = multiprocessing.get_context("spawn").Process(target=job, args=given)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def lives(pid):
+    """Whether a process is there and is more than a corpse nobody has fetched."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
 
 
 def pay_in_threads(url, name, account_ids, each, threads=4):

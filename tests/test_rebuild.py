@@ -1,15 +1,18 @@
 """Rebuild: made beside what is read, resumed after a kill, swapped at once, and never noticed by a reader."""
 
 import itertools
+import multiprocessing
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from api.runtime import present
 from domain.ledger.database import migrate
+from domain.ledger.workers import LostWorkerError
 from projections.billing_status import BillingStatus, status_of, statuses
 from projections.engine import (
     Follower,
@@ -29,7 +32,18 @@ from projections.engine import (
 )
 from tests import support
 from tests.conftest import opened_deployment
-from tests.support import LEDGER, bring, charge_line, do, opening_line, pay, payment_line, wait_for
+from tests.support import (
+    LEDGER,
+    bring,
+    charge_line,
+    do,
+    killed,
+    lives,
+    opening_line,
+    pay,
+    payment_line,
+    wait_for,
+)
 
 pytestmark = pytest.mark.storage
 
@@ -289,16 +303,6 @@ def rebuild_and_be_killed(url, stage, count):
     rebuild(deployment, deployment.ledger(LEDGER), MODEL, present, show=show)
 
 
-def killed(job, *given):
-    """Run a job in a process that gets killed in it."""
-    import multiprocessing
-
-    process = multiprocessing.get_context("spawn").Process(target=job, args=given)
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
-
-
 @pytest.mark.parametrize(
     ("stage", "count"),
     [("begun", 1), ("folding", 1), ("folding", 4), ("folded", 1), ("following", 1), ("swapped", 1)],
@@ -370,11 +374,46 @@ def fold_in_a_process_and_be_killed(url):
 
 def test_a_rebuild_whose_worker_is_killed_says_so_and_is_resumed(owing, database_url):
     """Given a worker process killed in a rebuild, then the rebuild fails, and another goes on."""
-    with support.processes(1) as pool, pytest.raises(Exception, match="terminated abruptly"):
+    with support.processes(1) as pool, pytest.raises(LostWorkerError, match="a worker process was killed"):
         pool.submit(fold_in_a_process_and_be_killed, database_url).result()
     assert ("building", VERSION) in generations_of(owing)
     assert_proven(owing)
     assert rebuild(owing, owing.ledger(LEDGER), MODEL, present)
+    assert_proven(owing)
+
+
+def rebuild_in_processes_and_be_killed(url, pids):
+    """Rebuild in worker processes, write down which they are, and be killed in the midst of it."""
+    building.INLINE_EVENTS, building.CHUNK_EVENTS = 0, 5
+
+    def show(progress):
+        workers = multiprocessing.active_children()
+        if progress.stage == "folding" and progress.events_done and len(workers) == 2:
+            pids.write_text(" ".join(str(w.pid) for w in workers))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    deployment = opened_deployment(url)
+    rebuild(deployment, deployment.ledger(LEDGER), Slow(), present, workers=2, show=show)
+
+
+class Slow(BillingStatus):
+    """The real model, which takes its time."""
+
+    def rows(self, state, seen):
+        time.sleep(0.2)
+        return super().rows(state, seen)
+
+
+def test_a_rebuild_in_processes_that_is_killed_takes_them_along_and_is_resumed(owing, database_url, tmp_path):
+    """Given a rebuild killed while its processes fold, then they end too, what is read stays, and another goes on."""
+    before, pids = standing(owing), tmp_path / "pids"
+    killed(rebuild_in_processes_and_be_killed, database_url, pids)
+    wait_for(lambda: not any(lives(int(pid)) for pid in pids.read_text().split()))
+    assert standing(owing) == before
+    shown = []
+    assert rebuild(owing, owing.ledger(LEDGER), MODEL, present, show=shown.append)
+    assert shown[0].events_done > 0
+    assert standing(owing).digest == before.digest
     assert_proven(owing)
 
 

@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.reading import Projection
 from api.registers.asking import Id, Listing, Paged, Reading, described, today
-from api.requests import JsonRoute
+from api.requests import audience
 from projections.registrations import (
     DEALER_KEY,
     DEALER_SORTS,
@@ -22,7 +22,7 @@ from projections.registrations import (
     registrations,
 )
 
-router = APIRouter(prefix="/registers", tags=["registers"], route_class=JsonRoute)
+router = audience("registers", INVESTIGATE_READ)
 REGISTRATIONS = Listing("registrations", Registrations.name, SORTS, KEY)
 IDENTITIES = Listing("identities", Registrations.name, PERSON_SORTS, PERSON_KEY)
 DEALERS = Listing("dealers", Registrations.name, DEALER_SORTS, DEALER_KEY)
@@ -57,7 +57,7 @@ class RegistrationPage(BaseModel):
 
 
 class IdentityRow(BaseModel):
-    """The numbers a person holds: a party with those merged into it. `numbers_max` is null where no limit holds."""
+    """The numbers a person holds, under whatever parties. `numbers_max` is null where no limit holds."""
 
     person_id: str
     region: str | None
@@ -185,7 +185,8 @@ async def register(
 @router.get(
     "/identities",
     summary="The numbers each person holds, against the limit of today; a page at a time",
-    description="A person is a party with those merged into it: identity documents are sealed, and no model sees them.",
+    description="A person is a party with those merged into it and those registered with the same identity document,"
+    " which is known by its keyed hash alone.",
     operation_id="register_identities",
     response_model=IdentityPage,
     responses=described(Registrations.name, {"identities": [_IDENTITY], "next": None}),

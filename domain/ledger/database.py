@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import psycopg
 import structlog
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -29,6 +30,10 @@ CONTROL_SCHEMA = "recount"
 POOL_MAX = 12  # a process's connections: a dozen busy threads saturate two cores; PostgreSQL allows 100
 POOL_WAIT_S = 10.0  # a request that waits longer for a connection is better told to come back
 SETTABLE_SINCE = 160_000  # PostgreSQL 16
+LOCK_WAIT_S = 20  # a writer that waits longer is behind somebody who will not give the lock back by himself
+SILENCE_S = 10  # a transaction that says nothing for so long lost its client: the server gives its locks back
+KEEPALIVE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""A network that swallows everything is noticed within half a minute, where the conninfo says nothing else."""
 MIGRATION_LOCK = 0x5EC0_0117  # any number, the same in every process: one migrates, the others wait
 
 log = structlog.get_logger(__name__)
@@ -82,9 +87,20 @@ class Database:
             raise StorageError(f"no connection to PostgreSQL within {POOL_WAIT_S:.0f} s") from error
 
     def keep(self, schema: str, role: str) -> Connection:
-        """Return a connection as `connection` lends it, to be kept: closed by the caller, or with this."""
-        made = _connect(self._conninfo())
-        _act(made, role, schema)
+        """Return a connection as `connection` lends it, to be kept: closed by the caller, or with this.
+
+        Who waits for a lock on it waits a bounded time; who holds one and was cut off loses it within less.
+        """
+        made = _connect(make_conninfo("", **{**KEEPALIVE, **conninfo_to_dict(self._conninfo())}))
+        try:
+            _act(made, role, schema)
+            made.execute(sql.SQL("SET lock_timeout TO {}").format(sql.Literal(f"{LOCK_WAIT_S}s")))
+            made.execute(
+                sql.SQL("SET idle_in_transaction_session_timeout TO {}").format(sql.Literal(f"{SILENCE_S}s"))
+            )
+        except psycopg.Error:
+            made.close()
+            raise
         self._kept.add(made)
         return made
 

@@ -85,6 +85,17 @@ FROM claimed, unnest(
     (subject, version, type, source, id, occurred_at, recorded_at, fingerprint, digest, state, ordinal)
 RETURNING position, appended_at;
 
+-- name: claim
+-- Takes the next positions: from here to commit this transaction alone appends.
+UPDATE counter SET position = position + %(count)s
+RETURNING position - %(count)s AS base, clock_timestamp() AS appended_at;
+
+-- name: copy_events
+-- Takes rows in binary: what is known last stands first in them.
+COPY event (position, appended_at, version, digest, state, subject, type, source, id, occurred_at, recorded_at,
+            fingerprint)
+FROM STDIN (FORMAT binary);
+
 -- name: add_links
 INSERT INTO stream_link (subject, related, occurred_at)
 SELECT * FROM unnest(%(subjects)b::text[], %(related)b::text[], %(occurred)b::timestamptz[])
@@ -245,6 +256,11 @@ WITH RECURSIVE next (subject) AS (
 SELECT subject FROM next
 WHERE split_part(subject, '/', 1) = ANY(%(kinds)s)
 LIMIT %(limit)s;
+
+-- name: streams_left
+-- How many streams of some kinds come after one, by subject.
+SELECT count(*) FROM event
+WHERE version = 1 AND subject > %(after)s AND split_part(subject, '/', 1) = ANY(%(kinds)s);
 
 -- name: lock_closing
 SELECT pg_try_advisory_lock(hashtextextended('close-day ' || %(schema)s, 0));
