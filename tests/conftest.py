@@ -119,7 +119,12 @@ def database_url(server: str) -> Iterator[str]:
 
 def opened_deployment(url: str, master: bytes = MASTER) -> Deployment:
     """Open a deployment on a database; the caller closes it."""
-    return Deployment(Database(lambda: url), lambda _first_use: MasterKey(master))
+    database = Database(lambda: url)
+    try:
+        return Deployment(database, lambda _first_use: MasterKey(master))
+    except BaseException:
+        database.close()
+        raise
 
 
 @pytest.fixture
