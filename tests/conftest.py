@@ -76,6 +76,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield embedded.conninfo
 
 
+@pytest.fixture(scope="module")
+def embedded_only(server: str) -> Iterator[None]:
+    """Let commands of this module use their own data directories, whatever server the other tests are on."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DATABASE_URL", "RECOUNT_OWNER_URL", "RECOUNT_MASTER_KEY", "RECOUNT_MASTER_KEY_FILE"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @contextlib.contextmanager
 def fresh_database(server: str, label: str = "test") -> Iterator[str]:
     """Lend the conninfo of an empty database of one's own."""

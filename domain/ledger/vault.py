@@ -287,7 +287,9 @@ class Vault:
         key_ids = {p.key_id for p in sealed.values() if p.key_id}
         for key_id, _owner, wrapped in store.by_id(key_ids) if key_ids else ():
             key_ids.discard(key_id)
-            if wrapped is not None:
+            if wrapped is None:
+                self.forget([key_id])
+            else:
                 standing[key_id] = self._remember(key_id, wrapped)
         if key_ids:
             raise VaultError(f"{event.source}#{event.id}: is sealed with a key that is not here")
@@ -304,9 +306,13 @@ class Vault:
             clear[name] = text.decode()
         return clear
 
-    def forget(self) -> None:
-        """Drop every unwrapped key from memory."""
-        self._ciphers.clear()
+    def forget(self, key_ids: Iterable[str] | None = None) -> None:
+        """Drop some unwrapped keys from memory, or all."""
+        if key_ids is None:
+            self._ciphers.clear()
+        else:
+            for key_id in key_ids:
+                self._ciphers.pop(key_id, None)
 
     def _known_keys(self, owners: Iterable[str], store: KeyStore) -> tuple[dict[str, str], set[str]]:
         """Return each owner's newest key id, ready for `seal`, and the owners who have a destroyed one."""
@@ -314,6 +320,7 @@ class Vault:
         erased: set[str] = set()
         for owner, key_id, wrapped in store.of_owners(owners):
             if wrapped is None:
+                self.forget([key_id])
                 erased.add(owner)
             else:
                 self._remember(key_id, wrapped)
