@@ -37,7 +37,7 @@ class VaultError(Exception):
 
 
 class MasterKey:
-    """The key that wraps the others. It never leaves the process's memory."""
+    """The key that wraps the others. It never leaves the memory of the processes that work for one command."""
 
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
@@ -85,6 +85,10 @@ class MasterKey:
         finally:
             os.close(folder)
         return cls.read(path)
+
+    def handed_over(self) -> bytes:
+        """Return the key itself, to a worker process through its pipe: never in an argument or the environment."""
+        return self._key
 
     def wrap(self, key: bytes) -> bytes:
         """Return a key wrapped (RFC 3394)."""
