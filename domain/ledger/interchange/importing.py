@@ -17,8 +17,8 @@ import psycopg
 
 from domain.events.envelope import check_subject, text_attribute
 from domain.events.fields import IDENTIFIER_MAX_CHARS, MalformedError
-from domain.ledger.application import Q
-from domain.ledger.database import StorageError
+from domain.ledger.application import PostgresKeys, Q
+from domain.ledger.database import WRITER, StorageError
 from domain.ledger.deployment import Deployment, SubjectError
 from domain.ledger.interchange.bringing import (
     Bringer,
@@ -178,7 +178,8 @@ class Importer:
             raise MalformedError("data.proof", "does not show that the key is this deployment's")
         ledger = self._deployment.ledger_for(region)
         given: dict[str, Any] = {"key_ids": [key_id], "owners": [owner]}
-        with ledger.journal.database.transaction(ledger.schema) as connection:
+        with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:
+            PostgresKeys(connection).make_alone(self._deployment.master.ids)
             if wrapped is None:
                 connection.execute(Q["add_destroyed_keys"], given)
             else:

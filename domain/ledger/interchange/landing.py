@@ -18,7 +18,7 @@ from domain.events.links import links_of
 from domain.ledger.application import Ledger, PostgresKeys, Q
 from domain.ledger.bulk import Link, Row, copy_in, microseconds
 from domain.ledger.codec import chain, genesis, storable
-from domain.ledger.database import Connection
+from domain.ledger.database import WRITER, Connection
 from domain.ledger.interchange.lines import Arrival, Refusal, Seal
 from domain.ledger.recorder import Head, heads
 from domain.ledger.sealing import Ownership, as_arrived, seal_all
@@ -86,7 +86,7 @@ def land(ledger: Ledger, arrivals: Sequence[Arrival], now: datetime, *, new: boo
 
 
 def _transaction(ledger: Ledger) -> contextlib.AbstractContextManager[Connection]:
-    return ledger.journal.database.transaction(ledger.schema)
+    return ledger.journal.database.transaction(ledger.schema, WRITER)
 
 
 class _Landing:

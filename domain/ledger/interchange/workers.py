@@ -66,7 +66,7 @@ class Work(NamedTuple):
 
     conninfo: str
     owner_conninfo: str
-    master: bytes
+    master: str
 
 
 class Turn(NamedTuple):
@@ -126,7 +126,7 @@ class Team:
         self._pending: deque[_Pending] = deque()
         self._retired = False
         conninfo, owner_conninfo = deployment.database.conninfos()
-        work = Work(conninfo, owner_conninfo, deployment.master.handed_over())
+        work = Work(conninfo, owner_conninfo, deployment.master.text)
         self._workers = [_started(work) for _ in range(workers)]
         self._idle = list(self._workers)
 
@@ -262,7 +262,7 @@ def work_for(connection: "Connection[object, object]") -> None:
     assert isinstance(work, Work)
     _end_with(connection)
     database = Database(lambda: work.conninfo, lambda: work.owner_conninfo)
-    deployment = Deployment(database, lambda _first_use: MasterKey(work.master))
+    deployment = Deployment(database, lambda _first_use: MasterKey.parse(work.master, "the import"))
     reader, bringer = Reader(deployment.secrets), Bringer(deployment)
     connection.send(Ready(_proof(deployment.secrets)))
     while True:

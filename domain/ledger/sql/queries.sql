@@ -188,6 +188,28 @@ SELECT key_id, owner, wrapped FROM party_key WHERE key_id = ANY(%(key_ids)s);
 -- name: all_keys
 SELECT key_id, owner, wrapped FROM party_key ORDER BY key_id;
 
+-- name: wrapping_key
+-- Which master key wraps what is made here.
+SELECT id FROM wrapping_key;
+
+-- name: begin_wrapping
+-- A ledger's keys are wrapped by the master key that opened it first.
+UPDATE wrapping_key SET id = %(master)s WHERE id IS NULL;
+
+-- name: rewrapping
+UPDATE wrapping_key SET next_id = %(master)s;
+
+-- name: rewrapped
+UPDATE wrapping_key SET id = next_id, next_id = NULL;
+
+-- name: keys_to_rewrap
+SELECT key_id, wrapped FROM party_key WHERE key_id > %(after)s AND wrapped IS NOT NULL ORDER BY key_id LIMIT %(limit)s;
+
+-- name: rewrap_keys
+UPDATE party_key SET wrapped = made.wrapped
+FROM unnest(%(key_ids)b::text[], %(wrapped)b::bytea[]) AS made (key_id, wrapped)
+WHERE party_key.key_id = made.key_id;
+
 -- name: add_keys
 INSERT INTO party_key (key_id, owner, wrapped)
 SELECT * FROM unnest(%(key_ids)b::text[], %(owners)b::text[], %(wrapped)b::bytea[])
@@ -216,6 +238,11 @@ WITH RECURSIVE next (subject) AS (
 SELECT subject FROM next
 WHERE split_part(subject, '/', 1) = ANY(%(kinds)s)
 LIMIT %(limit)s;
+
+-- name: streams_left
+-- How many streams of some kinds come after one, by subject.
+SELECT count(*) FROM event
+WHERE version = 1 AND subject > %(after)s AND split_part(subject, '/', 1) = ANY(%(kinds)s);
 
 -- name: lock_closing
 SELECT pg_try_advisory_lock(hashtextextended('close-day ' || %(schema)s, 0));
