@@ -38,7 +38,7 @@ class VaultError(Exception):
 
 
 class MasterKey:
-    """The key that wraps the others. It never leaves the process's memory.
+    """The key that wraps the others. It never leaves the memory of the processes that work for one command.
 
     `old` is the one whose place it is taking, as long as that is under way: it unwraps, and wraps nothing any more.
     """
