@@ -16,6 +16,7 @@ from api.health import reasons, stopped
 from api.metrics import LedgerCollector
 from api.runtime import Runtime, present
 from domain.calendar import day_of
+from domain.ledger.database import PROJECTOR
 from domain.replay import replay
 from projections.billing_status import BillingStatus, status_of, statuses
 from projections.engine import (
@@ -104,7 +105,7 @@ def forget(deployment):
     """Bring the read models back to the log's beginning."""
     for ledger in deployment.ledgers:
         install(deployment, ledger, MODELS)
-        with deployment.database.transaction(ledger.schema) as connection:
+        with deployment.database.transaction(ledger.schema, PROJECTOR) as connection:
             for number, schema in connection.execute(
                 "SELECT generation, schema_name FROM read_model_generation WHERE state = 'live'"
             ).fetchall():

@@ -20,7 +20,7 @@ from domain.decisions import decide, needs
 from domain.events.envelope import Event, Recorded
 from domain.events.fields import MalformedError
 from domain.ledger.codec import LedgerEvent
-from domain.ledger.database import Connection, Database
+from domain.ledger.database import WRITER, Connection, Database
 from domain.ledger.queries import queries
 from domain.ledger.recorder import POSITION_MAX, Factory, LedgerRecorder
 from domain.ledger.sealing import Ownership, fingerprint_of, seal_all
@@ -226,5 +226,5 @@ class Ledger(Application[str]):
         if self.database is None:
             yield self.memory_keys
         else:
-            with self.database.transaction(self.schema) as connection:
+            with self.database.transaction(self.schema, WRITER) as connection:
                 yield PostgresKeys(connection)

@@ -26,6 +26,7 @@ import structlog
 from domain.closing import Tariff, asked_of, moment_of_closing
 from domain.ledger import dues, outbox
 from domain.ledger.application import Ledger, Q
+from domain.ledger.database import WRITER
 from domain.ledger.workers import conninfo_of, workers
 from domain.ledger.writer import ReceiptKey, Writer, request_digest
 from domain.policies.due import Due, NoticeRequest, Order, Task
@@ -259,7 +260,7 @@ class Closer:
         """Queue the notices that are due, and keep the tasks for the answer."""
         notices = [d for d in found if isinstance(d, NoticeRequest)]
         if notices:
-            with self._ledger.journal.database.transaction(self._ledger.schema) as connection:
+            with self._ledger.journal.database.transaction(self._ledger.schema, WRITER) as connection:
                 closed.notices += outbox.enqueue(connection, notices, self._clock())
         page.tasks += [d for d in found if isinstance(d, Task)]
 
@@ -297,7 +298,7 @@ class Closer:
 
     def _begin(self, closed: Closed) -> str:
         """Open the day, or open it again; return after which stream to go on."""
-        with self._ledger.journal.database.transaction(self._ledger.schema) as connection:
+        with self._ledger.journal.database.transaction(self._ledger.schema, WRITER) as connection:
             given = {"day": closed.day, "region": closed.region, "now": self._clock()}
             row = connection.execute(Q["begin_closing"], given).fetchone()
             last = connection.execute(Q["last_closed"], given).fetchone()
@@ -310,7 +311,7 @@ class Closer:
         self._note("finish_closing", closed, now=self._clock())
 
     def _note(self, query: str, closed: Closed, **given: Any) -> None:
-        with self._ledger.journal.database.transaction(self._ledger.schema) as connection:
+        with self._ledger.journal.database.transaction(self._ledger.schema, WRITER) as connection:
             connection.execute(Q[query], {"day": closed.day, "region": closed.region, **given})
 
 

@@ -23,7 +23,7 @@ from domain.closing import (
     moment_of_closing,
 )
 from domain.ledger.application import Q
-from domain.ledger.database import Connection
+from domain.ledger.database import READER, Connection
 from domain.ledger.decoding import recorded_of
 from domain.ledger.recorder import POSITION_MAX
 from domain.ledger.workers import connect
@@ -117,7 +117,7 @@ class Reader:
 
 def begin(conninfo: str, schema: str, of: Day) -> None:
     """Let a worker process connect, once."""
-    Reader.connection = connect(conninfo, schema)
+    Reader.connection = connect(conninfo, READER, schema)
     Reader.of = of
 
 

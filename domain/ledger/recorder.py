@@ -25,7 +25,7 @@ from eventsourcing.persistence import (
 )
 
 from domain.ledger.codec import LedgerEvent, chain, genesis
-from domain.ledger.database import Connection, Database
+from domain.ledger.database import WRITER, Connection, Database
 from domain.ledger.queries import queries
 
 Q = queries("domain.ledger.sql", "queries.sql")
@@ -139,7 +139,7 @@ class LedgerRecorder(ApplicationRecorder):
         events = [e for e in stored_events if isinstance(e, LedgerEvent)]
         if len(events) != len(stored_events) or kwargs.get("tracking"):
             raise TypeError("this recorder stores ledger events, and tracks nothing")
-        with self.database.transaction(self.schema) as connection:
+        with self.database.transaction(self.schema, WRITER) as connection:
             return [e.position for e in append(connection, events)]
 
     def select_events(

@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import tuple_row
 
 from domain.ledger.application import Ledger
-from domain.ledger.database import APP_ROLE, Connection
+from domain.ledger.database import Connection
 
 WATCH_S = 0.5  # how soon a worker notices that the process it works for is gone
 
@@ -77,10 +77,10 @@ def conninfo_of(ledger: Ledger) -> str:
         return make_conninfo("", **{**info.get_parameters(), "password": info.password or None})
 
 
-def connect(conninfo: str, *schemas: str) -> Connection:
-    """Return a worker's own connection, of the application's role; it looks into some schemas."""
+def connect(conninfo: str, role: str, *schemas: str) -> Connection:
+    """Return a worker's own connection, which acts as a role and looks into some schemas."""
     connection: Connection = psycopg.connect(conninfo, autocommit=True, row_factory=tuple_row)
-    connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
+    connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
     path = sql.SQL(", ").join(map(sql.Identifier, schemas))
     connection.execute(sql.SQL("SET search_path TO {}").format(path))
     return connection

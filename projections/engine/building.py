@@ -20,7 +20,7 @@ from psycopg import sql
 
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
-from domain.ledger.database import Connection
+from domain.ledger.database import PROJECTOR, Connection
 from domain.ledger.deployment import Deployment
 from domain.ledger.workers import connect, conninfo_of
 from domain.ledger.workers import workers as workers_of
@@ -256,7 +256,7 @@ def fold_ranges(task: Task) -> None:
 
 def _ranges(task: Task) -> Iterator[int]:
     """Fold chunk after chunk of the ranges that are left, and yield after each how many events it had."""
-    with closing(connect(task.conninfo, task.site.schema, task.ledger_schema)) as connection:
+    with closing(connect(task.conninfo, PROJECTOR, task.site.schema, task.ledger_schema)) as connection:
         connection.execute(Q["to_fold_ranges"])
         while True:
             done = _fold_chunk(connection, task)
@@ -359,7 +359,7 @@ def _reached(ledger: Ledger, site: Site) -> tuple[int, int]:
 
 def _seal(ledger: Ledger, site: Site) -> None:
     """Let the generation's parts start from where its streams were folded to."""
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         given: dict[str, Any] = {"generation": site.generation}
         if connection.execute(Q["lock_building"], given).fetchone() is None:
             return  # another process was faster
@@ -408,7 +408,7 @@ def _swap(
     The live one stands still meanwhile, but is read; nobody waits for more than the last events to be folded.
     """
     given: dict[str, Any] = {"generation": site.generation}
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         if connection.execute(Q["lock_building"], given).fetchone() is None:
             return True  # another process was faster
         live = [p for (p,) in connection.execute(Q["lock_live"], {"model": model.name})]

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
-from domain.ledger.database import Connection, migrate
+from domain.ledger.database import PROJECTOR, READER, Connection, migrate
 from domain.ledger.deployment import Deployment
 from projections.engine import views
 from projections.engine.model import ReadModel
@@ -134,11 +134,13 @@ def make(
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(schema))
     connection.execute(Q["folded_stream"])
     connection.execute(model.script())
-    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO recount_app").format(schema))
+    names = {"schema": schema, "projector": sql.Identifier(PROJECTOR), "reader": sql.Identifier(READER)}
     connection.execute(
-        sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO recount_app").format(
-            schema
-        )
+        sql.SQL(
+            "GRANT USAGE ON SCHEMA {schema} TO {projector}, {reader};"
+            " GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {projector};"
+            " GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader}"
+        ).format(**names)
     )
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(ledger.schema)))
     return made

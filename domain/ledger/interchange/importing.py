@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from domain.events.envelope import check_subject, ledger_of, text_attribute
 from domain.events.fields import IDENTIFIER_MAX_CHARS, MalformedError
 from domain.ledger.application import Q
+from domain.ledger.database import WRITER
 from domain.ledger.deployment import Deployment, SubjectError
 from domain.ledger.interchange.landing import NEVER_OPENED, land_all
 from domain.ledger.interchange.lines import (
@@ -127,7 +128,7 @@ class Importer:
             raise MalformedError("data.proof", "does not show that the key is this deployment's")
         ledger = self._deployment.ledger_for(region)
         given: dict[str, Any] = {"key_ids": [key_id], "owners": [owner]}
-        with ledger.journal.database.transaction(ledger.schema) as connection:
+        with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:
             if wrapped is None:
                 connection.execute(Q["add_destroyed_keys"], given)
             else:

@@ -15,7 +15,7 @@ from domain.events.envelope import Event, Recorded, kind_of
 from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger, PostgresKeys, Q
 from domain.ledger.codec import LedgerEvent, chain, genesis
-from domain.ledger.database import Connection
+from domain.ledger.database import WRITER, Connection
 from domain.ledger.interchange.lines import Arrival, Refusal, Seal
 from domain.ledger.recorder import Head, append, heads
 from domain.ledger.sealing import Ownership, as_arrived, seal_all
@@ -62,7 +62,7 @@ def land(ledger: Ledger, arrivals: Sequence[Arrival], now: datetime) -> Landed:
     """Append a batch to one ledger in one transaction, whoever else is writing; every line is accounted for."""
     for attempt in range(RETRIES_MAX):
         try:
-            with ledger.journal.database.transaction(ledger.schema) as connection:
+            with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:
                 if attempt:  # live writers were first: now they wait for this one batch
                     connection.execute(Q["lock_counter"])
                 return _Landing(ledger, connection, now).land(arrivals)

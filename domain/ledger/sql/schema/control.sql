@@ -16,5 +16,14 @@ CREATE TABLE deployment_key (
 COMMENT ON TABLE deployment_key IS
     'The secret that keys fingerprints and identity hashes, wrapped by the master key, never in clear.';
 
-GRANT USAGE ON SCHEMA recount TO recount_app;
-GRANT SELECT ON ledger, deployment_key TO recount_app;
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '%s are never changed: % on %.% is refused', TG_TABLE_NAME, TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege', HINT = 'Without it no personal data is ever opened again.';
+END $$;
+CREATE TRIGGER deployment_key_is_kept BEFORE DELETE OR TRUNCATE ON deployment_key
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+REVOKE ALL ON deployment_key FROM PUBLIC; -- it is the owner's alone
+GRANT USAGE ON SCHEMA recount TO recount_writer, recount_reader;
+GRANT SELECT ON ledger TO recount_writer, recount_reader;
