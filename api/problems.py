@@ -21,7 +21,9 @@ from domain.events.fields import MalformedError
 from domain.ledger.database import StorageError
 from domain.ledger.deployment import SubjectError
 from domain.ledger.embedded import EmbeddedError
+from domain.ledger.seals import SealError
 from domain.ledger.sight import OtherRegionError
+from domain.ledger.signing import SealKeyError
 from domain.ledger.surroundings import TooWideError
 from domain.refusals import Code, Kind, Refused
 
@@ -83,6 +85,9 @@ CODES: dict[str, Meaning] = {
     "extract.too_many": Meaning(503, "Too many extracts are running."),
     "projection.behind": Meaning(503, "The read model has not got that far yet."),
     "projection.failed": Meaning(503, "The read model has stopped."),
+    "seal.not_found": Meaning(404, "There is no such seal."),
+    "seal.contradicted": Meaning(409, "The log is not what a seal says."),
+    "seal.key_missing": Meaning(503, "The key that seals is not here."),
     "storage.unavailable": Meaning(503, "The storage can't be used now."),
     "storage.not_ready": Meaning(503, "The storage is still being prepared."),
     "storage.busy": Meaning(503, "Others are writing to the same streams."),
@@ -326,6 +331,14 @@ def too_long(error: Exception) -> Response:
     ).response()
 
 
+def contradicted(error: Exception) -> Response:
+    """Return the answer where the log is not what a seal says: it is for the operator to look into."""
+    log.error("the log contradicts a seal", reason=str(error))
+    return ProblemError(
+        "seal.contradicted", "the log is not what a seal says: recount verify names it"
+    ).response()
+
+
 def not_ready(error: Exception) -> Response:
     """Return the answer where a ledger's tables are still being made."""
     log.warning("tables missing", error=type(error).__name__)
@@ -346,6 +359,10 @@ _HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
     MalformedError: lambda e: malformed([FieldProblem(field=e.problem.field, reason=e.problem.reason)]),
     Refused: lambda e: refusal(str(e.code), e.message, e.details),
     SubjectError: from_subject,
+    SealError: contradicted,
+    SealKeyError: lambda _: ProblemError(
+        "seal.key_missing", "the key that seals is missing or wrong"
+    ).response(),
     OtherRegionError: lambda e: ProblemError("access.other_region", str(e)).response(),
     StorageError: unavailable,
     EmbeddedError: unavailable,

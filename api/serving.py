@@ -18,6 +18,7 @@ from api.commands.transfer import Rejects, import_one
 from api.logging import configure
 from api.requests import HOSTS
 from api.runtime import READ_MODELS, Runtime, opened
+from api.sealing import Interval
 from api.settings import DEFAULT_DATA, EdgeSettings, Settings
 from api.terminal import CommandError, Terminal
 from domain.events.envelope import prepare
@@ -85,9 +86,15 @@ def hosts_of(edge: EdgeSettings, host: str = "127.0.0.1") -> frozenset[str]:
 
 
 def run(
-    runtime: Runtime, listening: socket.socket, door: Door, edge: EdgeSettings, ready: Callable[[str], None]
+    runtime: Runtime,
+    listening: socket.socket,
+    door: Door,
+    edge: EdgeSettings,
+    ready: Callable[[str], None],
+    *,
+    seal_every_s: float = 0,
 ) -> int:
-    """Serve until told to stop."""
+    """Serve until told to stop, and seal at intervals where one is given."""
     address = address_of(listening)
 
     class Server(uvicorn.Server):
@@ -121,9 +128,13 @@ def run(
     prepare()
     follower = runtime.follower()
     follower.start()
+    sealing = Interval(runtime, seal_every_s)
+    if seal_every_s:
+        sealing.start()
     try:
         Server(config).run(sockets=[listening])
     finally:
+        sealing.stop()
         follower.stop()
         listening.close()
     return 0
@@ -151,9 +162,8 @@ def serve(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> 
             "No issuer of tokens is configured (RECOUNT_ISSUER, RECOUNT_JWKS; or --dev): nobody gets in."
         )
     with opened(settings, terminal.say, answer_max_s=ANSWER_MAX_S) as runtime:
-        return run(
-            runtime, listening, door, settings.edge, lambda address: terminal.say(f"Recount serves {address}")
-        )
+        ready = lambda address: terminal.say(f"Recount serves {address}")  # noqa: E731
+        return run(runtime, listening, door, settings.edge, ready, seal_every_s=given.seal_every * 60)
 
 
 def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:

@@ -12,6 +12,7 @@ from api.commands import (
     notices,
     privacy,
     remedies,
+    seals,
     service,
     transfer,
 )
@@ -27,6 +28,7 @@ GROUPS = (
     disclosing,
     dossier,
     calendar,
+    seals,
     notices,
     privacy,
     models,

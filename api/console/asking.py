@@ -32,8 +32,8 @@ class Dispute:
         """The query by which another page is asked about the same."""
         return {"known_at": self.known_at, "expiry_option": self.expiry_option, "position": self.position}
 
-    def composed(self, page: Page) -> Dossier:
-        """Return all that is known of it; raises SubjectError, TooWideError and MalformedError."""
+    def composed(self, page: Page, *, sealed: bool) -> Dossier:
+        """Return all that is known of it, `sealed` to be taken away; raises SubjectError and MalformedError."""
         found = compose(
             page.runtime,
             self.subject,
@@ -41,6 +41,7 @@ class Dispute:
             position=self.position,
             region=page.ledger_region,
             assume={"expiry_option": self.expiry_option} if self.expiry_option else {},
+            sealed=sealed,
         )
         page.region = found.region
         return found

@@ -31,7 +31,7 @@ def preview(page: Asked, dispute: Disputed) -> Response:
 @router.get("/{kind}/{id}/dossier/page")
 def sheet(page: Asked, dispute: Disputed) -> Response:
     """Return the dossier itself, as it is read and printed."""
-    dossier = dispute.composed(page)
+    dossier = dispute.composed(page, sealed=True)
     text = dossier_page(dossier, page.lang, files_of(dossier)[MANIFEST])
     return Response(text, 200, WITHIN, "text/html; charset=utf-8")
 
@@ -41,4 +41,6 @@ def archive(page: Asked, dispute: Disputed) -> Response:
     """Return the pages of both languages and the bundle, as one file."""
     name = f"dossier-{dispute.subject.partition('/')[0]}.zip"
     headers = {**WITHIN, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(zipped(folder_files(dispute.composed(page))), 200, headers, "application/zip")
+    return Response(
+        zipped(folder_files(dispute.composed(page, sealed=True))), 200, headers, "application/zip"
+    )

@@ -40,7 +40,7 @@ EVIDENCE_SHOWN = 12  # events told in full under one finding; the others are nam
 @router.get("/{kind}/{id}/findings")
 def findings(page: Asked, dispute: Disputed) -> Response:
     """Return the findings, what should have happened, and the proposal."""
-    subject, dossier = dispute.subject, dispute.composed(page)
+    subject, dossier = dispute.subject, dispute.composed(page, sealed=False)
     view = View(dossier, page.lang, "")
     return page.render(
         "findings.html",

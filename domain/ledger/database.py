@@ -74,6 +74,10 @@ class Database:
             name="recount",
         )
 
+    def conninfos(self) -> tuple[str, str]:
+        """Return how the service's user and the owner reach it now, for a process of our own."""
+        return self._conninfo(), self._owner_conninfo()
+
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
