@@ -82,6 +82,7 @@ def build(
     ):
         app.include_router(router)
     app.include_router(signing_in.router)
+    app.include_router(console.lost)  # after every other page: it takes what they leave
     reference.install(app)
     problems.install(app)
     app.add_middleware(Bounds, access=door, hosts=hosts)

@@ -339,6 +339,9 @@ def test_nobody_reads_a_page_without_signing_in(seen: Client):
     answer = seen.with_token("").get("/console/party/P-HRB?lang=en")
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/console/sign-in?next=/console/party/P-HRB")
+    onward = seen.with_token("").get(answer.headers["location"])
+    assert onward.status_code == 303
+    assert "/auth/authorize?" in onward.headers["location"]
 
 
 def test_personal_data_is_shown_on_purpose_and_recorded(harbin: Client, runtime: Runtime):

@@ -20,7 +20,7 @@ from api.console.replays import router as replays
 
 router = APIRouter()
 # Side by side, each with the whole prefix: a route of a router in a router is logged without it.
-for part in (files, finding, management, parties, replays, findings, deciding, disclosures, dossiers, lost):
+for part in (files, finding, management, parties, replays, findings, deciding, disclosures, dossiers):
     router.include_router(part)
 
-__all__ = ["entrance", "router"]
+__all__ = ["entrance", "lost", "router"]
