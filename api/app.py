@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from api import billing, crm, feeds, health, investigations, management, problems, reference, registers
 from api.metrics import Metrics
+from api.patience import Patience
 from api.reading import standings_of
 from api.requests import Bounds, RequestContext
 from api.runtime import Runtime
@@ -62,6 +63,7 @@ def build(runtime: Runtime) -> FastAPI:
     reference.install(app)
     problems.install(app)
     app.add_middleware(Bounds)
+    app.add_middleware(Patience)
     app.add_middleware(RequestContext, metrics=metrics)  # the last added is the outermost
     _document_problems(app)
     return app
