@@ -90,7 +90,9 @@ async def write(runtime: Runtime, metrics: Metrics, trace: Trace, given: Write) 
         ) from None
     except BusyError:
         raise ProblemError(
-            "storage.busy", "nothing was decided: come back with the same key", headers=retry_after()
+            "storage.busy",
+            "come back with the same key: it tells whether anything was decided",
+            headers=retry_after(),
         ) from None
     trace.fields["command_id"] = found.body["command_id"]
     metrics.command(name, _outcome(found))

@@ -131,7 +131,9 @@ def post_acceptance(
         raise
     except BusyError:
         raise ProblemError(
-            "storage.busy", "nothing was written: come back with the same request", headers=retry_after()
+            "storage.busy",
+            "come back with the same request: it tells whether anything was written",
+            headers=retry_after(),
         ) from None
     trace.fields["command_id"] = found.body["command_id"]
     metrics.command(NAME, "repeated" if found.repeated else "accepted")

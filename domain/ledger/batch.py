@@ -4,7 +4,8 @@ Nothing here is true before it is committed: the events are numbered from the po
 and are written only where it still stands there.
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -133,7 +134,7 @@ class Batch:
     """Decisions made at one moment, `now`, which is also the recorded time of what they lead to.
 
     `connection` and `keys` are given where they are a transaction's, with the counter locked; without them, only
-    plain works are decided.
+    plain works are decided. `before` are the events of a batch that is in flight, on which these decisions rest.
     """
 
     def __init__(
@@ -143,6 +144,8 @@ class Batch:
         now: datetime,
         connection: Connection | None = None,
         keys: KeyStore | None = None,
+        *,
+        before: Sequence[Recorded] = (),
     ) -> None:
         assert standings.position is not None, "decisions rest on one position of the log"
         self._ledger = ledger
@@ -150,7 +153,9 @@ class Batch:
         self._connection = connection
         self._keys = keys
         self._recordedtime = now.isoformat()
-        self._pending: list[Recorded] = []
+        self._before = before
+        self.pending: list[Recorded] = []
+        """The events it leads to so far."""
         self._columns = Columns()
         self.now = now
         self.base = standings.position
@@ -159,7 +164,7 @@ class Batch:
     @property
     def count(self) -> int:
         """How many events it leads to so far."""
-        return len(self._pending)
+        return len(self.pending)
 
     @property
     def locked(self) -> bool:
@@ -175,11 +180,21 @@ class Batch:
         """Return what the query `write` is given, encoded."""
         return {
             **self._columns.given(),
-            "count": bigint(len(self._pending)),
+            "count": bigint(len(self.pending)),
             "expected": bigint(self.base),
             "recorded_at": moment(self.now),
             "source": self._ledger.source.encode(),
         }
+
+    def prepare(self, works: Iterable[Work]) -> None:
+        """Load at once what decisions on some works will look at first, where it is not kept: two queries for all."""
+        commands = [asked for work in works for asked in work.commands]
+        own = {asked.subject for asked in commands}
+        if self._standings.knows(own):
+            return
+        states = {s: standing.state for s, standing in self._standings.load(own, self._connection).items()}
+        further = {subject for asked in commands for subject in needs(asked, states)}
+        self._standings.load(further, self._connection)
 
     def add(self, work: Work) -> Answer:
         """Decide commands, each on what those before it lead to, and return the answer to be given once committed.
@@ -189,7 +204,7 @@ class Batch:
         """
         own = work.commands[0].subject
         before: dict[str, int] = {}
-        first = len(self._pending)
+        first = len(self.pending)
         try:
             if work.condition is not None:
                 assert self._connection is not None, "a condition is looked at under the counter's lock"
@@ -205,7 +220,7 @@ class Batch:
                 version = self._standings.load([own], self._connection)[own].version
             answer = Answer(refusal_body(work.command_id, refusal, version))
         else:
-            answer = self._answer(work, own, self._pending[first:])
+            answer = self._answer(work, own, self.pending[first:])
         if work.alone or not answer.refused:
             self._keep(work.receipt, answer)
         return answer
@@ -219,7 +234,7 @@ class Batch:
             raise VersionConflictError(asked.subject, asked.expected_version, before[asked.subject])
         states = {subject: standing.state for subject, standing in standings.items()}
         for draft in decide(asked, states, self.now):
-            self._append(work, asked, draft, len(self._pending) - first + 1)
+            self._append(work, asked, draft, len(self.pending) - first + 1)
 
     def _load(self, asked: Asked) -> dict[str, Standing]:
         """Return what a command's decision needs, and only that."""
@@ -247,10 +262,10 @@ class Batch:
             )
         (standing,) = self._standings.load([event.subject], self._connection).values()
         digest = chain(standing.digest, made.state)
-        position = self.base + len(self._pending) + 1
+        position = self.base + len(self.pending) + 1
         recorded = Recorded(made.event, standing.version + 1, position, None, digest, made.fingerprint)
-        self._pending.append(recorded)
-        self._standings.added(recorded, self._pending, self._connection)
+        self.pending.append(recorded)
+        self._standings.added(recorded, itertools.chain(self._before, self.pending), self._connection)
         columns = self._columns
         columns.subjects.append(event.subject)
         columns.versions.append(recorded.version)
@@ -273,7 +288,7 @@ class Batch:
                 "command_id": work.command_id,
                 "ledger": self._ledger.region,
                 "recordedtime": self._recordedtime,
-                "position": self.base + len(self._pending),
+                "position": self.base + len(self.pending),
                 "version": self._standings.load([own], self._connection)[own].version,
                 "events": [_reference(r) for r in events],
             }

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from domain.ledger.application import Ledger
 
 Q = queries("domain.ledger.sql", "queries.sql")
-EVENTS_MAX = 200_000  # what the kept states rest on in all: some 200 MB at most
+EVENTS_MAX = (
+    500_000  # what the kept states rest on in all: 200 MB at most, at the 414 bytes an event was measured at
+)
 OVERHEAD_EVENTS = 8  # what a stream weighs beside its events
 FOREIGN_MAX = 5_000  # events of other writers that are folded in one by one; beyond, all is read anew
 
@@ -92,6 +94,10 @@ class Standings:
                     self._take_in(recorded_of(row))
         self.advanced(position, recorded_at)
 
+    def knows(self, subjects: Iterable[str]) -> bool:
+        """Whether all of some streams are kept."""
+        return all(subject in self._kept for subject in subjects)
+
     def load(self, subjects: Iterable[str], connection: Connection | None = None) -> dict[str, Standing]:
         """Return streams as they stand; on a transaction's own connection if given."""
         found: dict[str, Standing] = {}
@@ -113,7 +119,8 @@ class Standings:
     ) -> None:
         """Take in an event that is being appended; `pending` are the uncommitted ones up to and with it.
 
-        One that happened before others of its stream is folded in its place: the stream is read again.
+        One that happened before others of its stream is folded in its place: the stream is read again, and what of
+        `pending` was committed meanwhile is there already.
         """
         subject = recorded.event.subject
         standing = self._kept[subject]
@@ -121,9 +128,10 @@ class Standings:
             standing.add(recorded)
             self._weight += 1
             return
+        own = [r for r in pending if r.event.subject == subject]
         (history,) = self._read([subject], connection).values()
         self._drop(subject)
-        self._keep(subject, [*history, *(r for r in pending if r.event.subject == subject)])
+        self._keep(subject, [*(r for r in history if r.version < own[0].version), *own])
 
     def back_to(self, position: int, touched: Iterable[str] = ()) -> None:
         """Take back what was added after a position, to the streams that were touched: it was not committed."""
@@ -145,9 +153,14 @@ class Standings:
                 self._drop(subject)
 
     def _take_in(self, recorded: Recorded) -> None:
-        """Take in an event that another writer appended."""
+        """Take in an event that another writer appended.
+
+        A stream may have been read with it already: while a batch was in flight whose place another writer took.
+        """
         standing = self._kept[recorded.event.subject]
-        if not standing.follows(recorded):
+        if recorded.version <= standing.version:
+            return
+        if recorded.version > standing.version + 1 or not standing.follows(recorded):
             self._drop(recorded.event.subject)
             return
         self.ownership.learn_from(recorded.event)

@@ -40,7 +40,7 @@ from domain.ledger.batch import (
     Work,
     refusal_body,
 )
-from domain.ledger.database import Connection, StorageError
+from domain.ledger.database import WRITER, Connection, StorageError
 from domain.ledger.standings import Standings
 from domain.ledger.statement import Statement
 
@@ -73,7 +73,10 @@ def request_digest(*parts: bytes) -> bytes:
 
 
 class BusyError(Exception):
-    """Too many commands wait, or the database can't be reached: come back."""
+    """Too many commands wait, or the database was lost again and again: come back with the same receipt.
+
+    It alone says whether a commit went through of which nothing was heard any more.
+    """
 
 
 class _Waiting:
@@ -234,7 +237,7 @@ class Writer:
         """Decide on what waits while what is in flight is committed; return what is in flight then."""
         ahead = None
         if taken and not self._disturbed and all(w.work.plain for w in taken):
-            ahead = self._decided_ahead(taken)
+            ahead = self._decided_ahead(taken, flight)
         landed = flight is None or self._lands(flight, ahead)
         if ahead is not None and landed and self._launched(ahead):
             return ahead
@@ -269,8 +272,8 @@ class Writer:
 
     # -- at once: one statement, fenced by the counter
 
-    def _decided_ahead(self, waiting: Sequence[_Waiting]) -> _Flight | None:
-        """Decide on the standings as they are; None where that can't be done, and nothing is kept of it then.
+    def _decided_ahead(self, waiting: Sequence[_Waiting], before: _Flight | None) -> _Flight | None:
+        """Decide on what is in flight, if anything; None where that can't be done, and nothing is kept of it then.
 
         It reads on other connections than the one on which a batch may be in flight.
         """
@@ -278,7 +281,8 @@ class Writer:
             if self._standings.position is None:
                 with self.ledger.journal.database.connection(self.ledger.schema) as connection:
                     self._standings.catch_up(connection, *_counter(connection, "counter"))
-            batch = Batch(self.ledger, self._standings, self._now())
+            pending = before.batch.pending if before is not None else ()
+            batch = Batch(self.ledger, self._standings, self._now(), before=pending)
             found = _decided(batch, waiting)
         except Exception:  # whatever it is comes again where each is decided in its turn
             log.warning("commands are decided again, one by one", commands=len(waiting), exc_info=True)
@@ -292,7 +296,8 @@ class Writer:
         try:
             _, statement = self._connected()
             statement.send(flight.batch.given())
-        except (psycopg.OperationalError, StorageError):
+        except Exception:  # whatever it is comes again where each is written in its turn
+            log.warning("a batch could not be sent", commands=len(flight.waiting), exc_info=True)
             self._disconnect()
             return False
         return True
@@ -306,10 +311,12 @@ class Writer:
         lost = 0
         try:
             written = self._statement.rows() > 0
-        except psycopg.errors.UniqueViolation:  # a repeat: its receipt stands already
-            written = False
         except psycopg.OperationalError:
             written, lost = False, 1
+        except (
+            psycopg.Error
+        ):  # a repeat, whose receipt stands already; or what only one of them is to blame for
+            written = False
         self._disturbed = not written
         if written:
             _answer({w: outcome for w, outcome in flight.found.items() if isinstance(outcome, Answer)})
@@ -351,7 +358,7 @@ class Writer:
                 self._disconnect()
                 _fail(left, error)
             except Exception as error:
-                self._standings.forget()
+                self._disconnect()  # psycopg forgets all prepared statements after a rollback, ours as well
                 if len(left) > 1:  # one that nobody has thought of must not harm the others
                     for one in left:
                         self._settle([one])
@@ -383,7 +390,7 @@ class Writer:
     def _connected(self) -> tuple[Connection, Statement]:
         """Return the writer's own connection, and the statement prepared on it."""
         if self._connection is None or self._statement is None:
-            self._connection = self.ledger.journal.database.keep(self.ledger.schema)
+            self._connection = self.ledger.journal.database.keep(self.ledger.schema, WRITER)
             weakref.finalize(self, self._connection.close)
             self._statement = Statement(self._connection, "write", Q["write"])
         return self._connection, self._statement
@@ -404,7 +411,9 @@ class Writer:
 def _decided(batch: Batch, waiting: Iterable[_Waiting]) -> dict[_Waiting, Answer | Exception]:
     """Return what each of some works comes to."""
     found: dict[_Waiting, Answer | Exception] = {}
-    for one in waiting:
+    works = list(waiting)
+    batch.prepare(one.work for one in works)
+    for one in works:
         try:
             found[one] = batch.add(one.work)
         except (MalformedError, VersionConflictError) as error:
