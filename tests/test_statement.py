@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from domain.ledger.application import Q
+from domain.ledger.database import WRITER
 from domain.ledger.statement import Statement
 from tests.support import LEDGER, wait_for, with_customer
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.storage
 def connection(runtime, deployment):
     """Return a connection of a writer's kind, on a ledger."""
     with_customer(runtime)
-    return deployment.database.keep(deployment.ledger(LEDGER).schema)
+    return deployment.database.keep(deployment.ledger(LEDGER).schema, WRITER)
 
 
 def end(deployment, connection):
