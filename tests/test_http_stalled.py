@@ -70,7 +70,7 @@ def open_streams(client):
 
 def test_a_stream_whose_client_never_reads_is_broken_off(client, monkeypatch):
     """Given clients that open streams and read nothing, then their places are free again within the bound."""
-    monkeypatch.setattr(patience, "STALL_S", 1.0)
+    monkeypatch.setattr(patience, "STALL_S", 4.0)
     with contextlib.ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(never_reading(client, FEED))
@@ -104,7 +104,7 @@ def snapshots(deployment):
 
 def test_an_extract_whose_client_never_reads_gives_its_snapshot_back(client, deployment, monkeypatch):
     """Given extracts that nobody reads, then their transactions end and their places are free within the bound."""
-    monkeypatch.setattr(patience, "STALL_S", 2.0)
+    monkeypatch.setattr(patience, "STALL_S", 4.0)
     with contextlib.ExitStack() as stack:
         for _ in range(extracts.EXTRACTS_MAX):
             stack.enter_context(never_reading(client, EXTRACT))
