@@ -4,8 +4,13 @@ Streams and extracts are read as fast as their client takes them: without a boun
 place among the open streams, or an extract its snapshot of the database, for as long as it likes.
 """
 
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
 import anyio
 import structlog
+from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STALL_S = 60.0  # a phone in a tunnel comes back within that; whoever comes later resumes with what was seen
@@ -37,3 +42,16 @@ class Patience:
             if not stalled:
                 raise
             log.warning("client took nothing", seconds=STALL_S)
+
+
+class ClosingResponse(StreamingResponse):
+    """Streams what a generator yields and closes it at once, however that ends: not when memory is next tidied up."""
+
+    def __init__(self, body: AsyncGenerator[bytes, None], **given: Any) -> None:
+        super().__init__(body, **given)
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        async with contextlib.aclosing(self._body):
+            await super().__call__(scope, receive, send)

@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 import psycopg
 
+from api.access.issuer import LocalIssuer
 from api.runtime import READ_MODELS, Runtime, opened, present
 from api.settings import Settings
 from domain.ledger.embedded import EmbeddedPostgres
@@ -55,8 +56,8 @@ def service_killed(folder: Path, chance: random.Random) -> Outcome:
     """SIGKILL of the service at a random moment under load; it is started again."""
     data, clerks = folder / "data", Clerks()
     with service(data) as running:
-        with_accounts(running.address)
-        with at_work(clerks, running.address, chance):
+        with_accounts(running.issuer)
+        with at_work(clerks, running.issuer, chance):
             time.sleep(chance.random() / 10)
             running.process.send_signal(signal.SIGKILL)
             running.process.wait()
@@ -102,13 +103,13 @@ def _under_load(folder: Path, chance: random.Random, harm: Callable[[Path], None
     """Harm the database while clients work; the service lives on, and they go on with it."""
     data, clerks = folder / "data", Clerks()
     with service(data) as running:
-        with_accounts(running.address)
-        with at_work(clerks, running.address, chance):
+        with_accounts(running.issuer)
+        with at_work(clerks, running.issuer, chance):
             time.sleep(chance.random() / 10)
             harm(data)
             going_on(clerks)
         assert running.process.poll() is None, "the service did not outlive it"
-        clerks.retry(running.address)
+        clerks.retry(running.issuer)
     return counted(data, clerks)
 
 
@@ -138,13 +139,13 @@ def connection_cut(folder: Path, chance: random.Random) -> Outcome:
             url = psycopg.conninfo.make_conninfo(server.conninfo, host=near)
             environment = {"DATABASE_URL": url, "RECOUNT_MASTER_KEY": MASTER_KEY}
             with service(folder / "data", **environment) as running:
-                with_accounts(running.address)
-                with at_work(clerks, running.address, chance):
+                with_accounts(running.issuer)
+                with at_work(clerks, running.issuer, chance):
                     cutter.cutting = True
                     wait_for(lambda: cutter.cuts >= 25, seconds=60)
                     cutter.cutting = False
                     going_on(clerks)
-                clerks.retry(running.address)
+                clerks.retry(running.issuer)
         return counted(folder / "data", clerks, DATABASE_URL=server.conninfo, RECOUNT_MASTER_KEY=MASTER_KEY)
 
 
@@ -175,15 +176,15 @@ def disk_full(folder: Path, chance: random.Random) -> Outcome:
     with small_disk(folder / "disk") as disk, ExitStack() as stack:
         data = disk / "data"
         running = stack.enter_context(service(data))
-        with_accounts(running.address)
-        with at_work(clerks, running.address, chance):
+        with_accounts(running.issuer)
+        with at_work(clerks, running.issuer, chance):
             ballast = disk / "ballast"
             _fill(ballast)
             _until_refused(clerks)
             ballast.unlink()
             going_on(clerks)
         assert running.process.poll() is None, "the service did not outlive it"
-        clerks.retry(running.address)
+        clerks.retry(running.issuer)
         stack.close()
         return counted(data, clerks)
 
@@ -211,13 +212,13 @@ def clock_set_back(folder: Path, chance: random.Random) -> Outcome:
     clerks, back = Clerks(), [timedelta()]
     with opened(Settings.read(folder / "data", {}), clock=lambda: present() - back[0]) as runtime:
         with serving(runtime) as client:
-            with_accounts(client.base_url)
-            with at_work(clerks, client.base_url, chance):
+            with_accounts(client.issuer)
+            with at_work(clerks, client.issuer, chance):
                 back[0] = timedelta(hours=chance.randint(1, 30))
                 going_on(clerks)
                 back[0] = timedelta(0)
                 going_on(clerks)
-            clerks.retry(client.base_url)
+            clerks.retry(client.issuer)
         found = counted_in(runtime, clerks.acknowledged)
         ledger = runtime.deployment.ledger(support.LEDGER)
         assert ledger is not None
@@ -229,23 +230,23 @@ def clock_set_back(folder: Path, chance: random.Random) -> Outcome:
 class Others(Clerks):
     """Clients with keys of their own, on the same accounts."""
 
-    def work(self, address: str, name: str) -> None:
+    def work(self, issuer: LocalIssuer, name: str) -> None:
         """Work as the others do."""
-        super().work(address, f"other-{name}")
+        super().work(issuer, f"other-{name}")
 
 
 def two_services(folder: Path, chance: random.Random) -> Outcome:
     """Two services on one ledger, clients on both, and one of the services is killed."""
     data, clerks, others = folder / "data", Clerks(), Others()
     with service(data) as one, service(data) as other:
-        with_accounts(one.address)
-        with at_work(clerks, one.address, chance):
-            with at_work(others, other.address, chance):
+        with_accounts(one.issuer)
+        with at_work(clerks, one.issuer, chance):
+            with at_work(others, other.issuer, chance):
                 other.process.send_signal(signal.SIGKILL)
                 other.process.wait()
             going_on(clerks)
-        clerks.retry(one.address)
-        others.retry(one.address)
+        clerks.retry(one.issuer)
+        others.retry(one.issuer)
     clerks.acknowledged |= others.acknowledged
     return counted(data, clerks)
 
@@ -256,7 +257,7 @@ def two_services(folder: Path, chance: random.Random) -> Outcome:
 def migration_killed(folder: Path, chance: random.Random) -> Outcome:
     """The first start is killed somewhere between making the database and serving; the next one serves."""
     data = folder / "data"
-    arguments, environment = command("serve", "--port", "0", data=data)
+    arguments, environment = command("serve", "--dev", "--port", "0", data=data)
     for _ in range(2):
         starting = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)
         time.sleep(0.3 + chance.random() * 2)
@@ -264,10 +265,10 @@ def migration_killed(folder: Path, chance: random.Random) -> Outcome:
         starting.wait()
     clerks = Clerks()
     with service(data) as running:
-        with_accounts(running.address)
-        with at_work(clerks, running.address, chance):
+        with_accounts(running.issuer)
+        with at_work(clerks, running.issuer, chance):
             pass
-        clerks.retry(running.address)
+        clerks.retry(running.issuer)
     return counted(data, clerks)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from api.access.issuer import LocalIssuer, found_in
 from api.runtime import READ_MODELS, Runtime, opened
 from api.settings import Settings
 from projections.engine import catch_up, verify
@@ -49,7 +50,8 @@ class Service:
     """A service that runs."""
 
     process: subprocess.Popen[str]
-    address: str
+    issuer: LocalIssuer
+    """Signs for its clients, and says where it is."""
     said: list[str]
     """Its log, line by line."""
 
@@ -57,7 +59,7 @@ class Service:
 @contextlib.contextmanager
 def service(data: Path, **environment: str) -> Iterator[Service]:
     """Run the service until the block ends, then kill it if need be."""
-    arguments, inherited = command("serve", "--port", "0", data=data)
+    arguments, inherited = command("serve", "--dev", "--port", "0", data=data)
     process = subprocess.Popen(arguments, env=inherited | environment, stderr=subprocess.PIPE, text=True)
     said: list[str] = []
 
@@ -69,9 +71,8 @@ def service(data: Path, **environment: str) -> Iterator[Service]:
     listener.start()
     try:
         wait_for(lambda: _address(said) or process.poll() is not None, seconds=STARTED_S)
-        address = _address(said)
-        assert address, f"the service ended: {said[-3:]}"
-        yield Service(process, address, said)
+        assert _address(said), f"the service ended: {said[-3:]}"
+        yield Service(process, found_in(data), said)
     finally:
         process.kill()
         process.wait()
@@ -85,9 +86,9 @@ def _address(said: Sequence[str]) -> str | None:
 
 
 @contextlib.contextmanager
-def at_work(clerks: Clerks, address: str, chance: random.Random, least: int = 30) -> Iterator[None]:
+def at_work(clerks: Clerks, issuer: LocalIssuer, chance: random.Random, least: int = 30) -> Iterator[None]:
     """Let clients work; the block begins after a random number of acknowledged commands."""
-    with clerks.at_work(address):
+    with clerks.at_work(issuer):
         enough = len(clerks.acknowledged) + least + chance.randint(0, 60)
         wait_for(lambda: len(clerks.acknowledged) >= enough, seconds=60)
         yield
@@ -102,7 +103,7 @@ def going_on(clerks: Clerks, more: int = 20, seconds: float = 60.0) -> None:
 def asked_again(clerks: Clerks, data: Path, **environment: str) -> None:
     """Start the service and ask everything again, until all of it is answered as it was at first."""
     with service(data, **environment) as running:
-        clerks.retry(running.address)
+        clerks.retry(running.issuer)
 
 
 # -- counting -----------------------------------------------------------------------------------------------
