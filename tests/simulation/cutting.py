@@ -1,4 +1,7 @@
-"""A go-between before PostgreSQL's socket that cuts a connection in the middle of what is said, in either direction."""
+"""A go-between before PostgreSQL's socket that cuts any connection at any byte, in either direction.
+
+`tests/cutting.py` cuts the writer's line at a message that is chosen; this one takes what comes.
+"""
 
 import contextlib
 import random

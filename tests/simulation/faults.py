@@ -20,11 +20,13 @@ import psycopg
 from api.access.issuer import LocalIssuer
 from api.runtime import READ_MODELS, Runtime, opened, present
 from api.settings import Settings
+from domain.ledger.application import Ledger
 from domain.ledger.embedded import EmbeddedPostgres
 from domain.ledger.embedded.files import News, read_news
 from projections.engine import catch_up
 from tests import support
 from tests.http_service import serving
+from tests.scenario import REGION
 from tests.simulation.cutting import between
 from tests.simulation.service import (
     Outcome,
@@ -280,36 +282,43 @@ def _history(accounts: int) -> list[bytes]:
     ]
 
 
-def _killed_and_again(
-    folder: Path, chance: random.Random, *arguments: str, least_s: float = 0.0, most_s: float = 1.0
-) -> None:
-    """Run a command that is killed at a random moment, several times, and then to its end."""
+def _killed_and_again(folder: Path, moment: Callable[[], Callable[[], bool]], *arguments: str) -> None:
+    """Run a command that is killed in the midst of its work, three times, and then to its end."""
     line, environment = command(*arguments, data=folder / "data")
+    hit = 0
     for _ in range(3):
         running = subprocess.Popen(
             line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        with suppress(subprocess.TimeoutExpired):
-            running.wait(least_s + chance.random() * (most_s - least_s))
+        come = moment()
+        wait_for(lambda: come() or running.poll() is not None, seconds=120)  # noqa: B023 - asked in this turn
+        hit += running.poll() is None
         running.kill()
         running.wait()
+    assert hit, "it was never killed before it had ended"
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-500:]
 
 
-def _imported(folder: Path, accounts: int) -> Path:
-    folder.mkdir(exist_ok=True)
-    source = folder / "history.jsonl"
-    source.write_bytes(b"\n".join(_history(accounts)))
-    return source
+def _grown(ledger: Ledger, chance: random.Random, most: int) -> Callable[[], Callable[[], bool]]:
+    """Return moments at which the log has grown by some events."""
+
+    def moment() -> Callable[[], bool]:
+        enough = ledger.journal.last_position() + chance.randint(1, most)
+        return lambda: ledger.journal.last_position() >= enough
+
+    return moment
 
 
 def import_killed(folder: Path, chance: random.Random) -> Outcome:
     """An import killed at random moments and run again has each line once."""
-    source = _imported(folder, 1_500)
-    _killed_and_again(folder, chance, "import", str(source), least_s=0.8, most_s=3.0)
+    folder.mkdir(exist_ok=True)
+    source, lines = folder / "history.jsonl", _history(4_000)
+    source.write_bytes(b"\n".join(lines))
     with opened(Settings.read(folder / "data", {})) as runtime:
-        return _against(runtime, _history(1_500))
+        ledger = runtime.deployment.ledger_for(REGION)
+        _killed_and_again(folder, _grown(ledger, chance, 7_000), "import", str(source))
+        return _against(runtime, lines)
 
 
 def _against(runtime: Runtime, lines: list[bytes]) -> Outcome:
@@ -332,7 +341,12 @@ def rebuild_killed(folder: Path, chance: random.Random) -> Outcome:
     with opened(Settings.read(folder / "data", {})) as runtime:
         support.bring(runtime.deployment, *lines)
         catch_up(runtime.deployment, READ_MODELS, runtime.clock)
-        _killed_and_again(folder, chance, "rebuild", least_s=0.8, most_s=4.0)
+
+        def moment() -> Callable[[], bool]:
+            until = time.monotonic() + 0.8 + chance.random() * 2
+            return lambda: time.monotonic() >= until
+
+        _killed_and_again(folder, moment, "rebuild")
         return _against(runtime, lines)
 
 
@@ -342,11 +356,10 @@ def closing_killed(folder: Path, chance: random.Random) -> Outcome:
     lines = list(population(500, today - timedelta(days=40)))
     with opened(Settings.read(folder / "data", {})) as runtime:
         support.bring(runtime.deployment, *lines)
-        _killed_and_again(folder, chance, "close-day", today.isoformat(), least_s=0.7, most_s=2.5)
+        ledger = runtime.deployment.ledger_for(REGION)
+        _killed_and_again(folder, _grown(ledger, chance, 150), "close-day", today.isoformat())
         found = _against(runtime, lines)
         charged: dict[str, int] = {}
-        ledger = runtime.deployment.ledger(support.LEDGER)
-        assert ledger is not None
         for event in ledger.journal.log(0, limit=1_000_000, types=["ChargePosted"]):
             subject = str(event.originator_id)
             charged[subject] = charged.get(subject, 0) + 1
