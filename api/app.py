@@ -24,6 +24,7 @@ from api.access import Access, signing_in
 from api.access.guarding import check_guarded, documented_scopes
 from api.access.headers import SecurityHeaders
 from api.metrics import Metrics
+from api.patience import Patience
 from api.reading import standings_of
 from api.requests import HOSTS, Bounds, RequestContext
 from api.runtime import Runtime
@@ -86,6 +87,7 @@ def build(
     problems.install(app)
     app.add_middleware(Bounds, access=door, hosts=hosts)
     app.add_middleware(SecurityHeaders, https=https)
+    app.add_middleware(Patience)
     app.add_middleware(RequestContext, metrics=metrics)  # the last added is the outermost
     _document(app)
     check_guarded(app)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from api.commands.adding import Add
+from api.commands.writing import partial
 from api.rejects import REJECTS_FOLDER, expire
 from api.runtime import Runtime, opened
 from api.settings import Settings
@@ -161,9 +162,5 @@ def _destination(out: Path | None) -> Iterator[Callable[[bytes], object]]:
         yield sys.stdout.buffer.write
         sys.stdout.buffer.flush()
         return
-    partial = out.with_name(out.name + ".part")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with partial(out) as file:
         yield file.write
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(out)
