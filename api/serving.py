@@ -188,6 +188,7 @@ def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
                 {"address": address, "appended": tally.appended, "repeated": tally.repeated},
                 [
                     f"Recount: the Harbin case, {tally.lines} events ({tally.appended} new). Open or try:",
+                    f"  {address}/console",
                     f"  {address}/docs",
                     f"  TOKEN=$(curl -sd person=investigator-a {address}/auth/demo-token)",
                     f'  curl -sH "Authorization: Bearer $TOKEN" {address}/investigations/party/P-HRB/timeline',

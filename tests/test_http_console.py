@@ -6,9 +6,13 @@ import io
 import re
 import zipfile
 
+import anyio
 import httpx
 import pytest
 
+from api.bench.console import party_page
+from api.runtime import READ_MODELS, Runtime
+from projections.engine import catch_up
 from tests.http_service import Client
 
 pytest_plugins = ["tests.http_fixtures"]
@@ -52,7 +56,7 @@ PAGES = {
 @pytest.fixture
 def reader(seen: Client) -> Client:
     """Return a reader of the console who changes nothing."""
-    return seen
+    return seen.signed_in()
 
 
 def in_english(path: str) -> str:
@@ -183,7 +187,7 @@ def test_static_files_are_kept_and_nothing_else_is_served(reader: Client):
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
     assert reader.get("/console/static/0/shell.py").status_code == 404
-    assert reader.get("/console/static/0/..%2fshell.py").status_code == 404
+    assert reader.get("/console/static/0/..%2fshell.py").status_code in {401, 404}
 
 
 @pytest.mark.parametrize(
@@ -192,6 +196,8 @@ def test_static_files_are_kept_and_nothing_else_is_served(reader: Client):
         ("/console/party/NOBODY", 404),
         ("/console/account/NONE/replay", 404),
         ("/console/work/nothing", 404),
+        ("/console/nothing/at/all", 404),
+        ("/console/rulebook/heilongjiang", 422),
         ("/console/management/nothing", 404),
         ("/console/party/P-HRB/replay?at=yesterday", 422),
         ("/console/party/P-HRB/replay?step=9999", 422),
@@ -219,10 +225,140 @@ def test_a_page_says_no_in_a_page(reader: Client, path: str, status: int):
 
 def test_an_empty_deployment_has_a_console(client: Client):
     """Where nothing was imported yet, it says so."""
-    assert "账本还是空的" in client.get("/console").text
+    assert "账本还是空的" in client.signed_in().get("/console").text
 
 
-def test_the_bare_address_leads_to_the_console(reader: Client):
+def test_the_bare_address_leads_to_the_console(seen: Client):
     """Who types the host alone gets there."""
-    answer = reader.get("/")
+    answer = seen.with_token("").get("/")
     assert (answer.status_code, answer.headers["location"]) == (307, "/console")
+
+
+# -- deciding, and what one may see -------------------------------------------------------------------------
+
+HARBIN_READ = "/console/party/P-HRB/findings?known_at=2014-12-17&lang=en"
+DECIDES = ["investigate:read", "investigate:decide"]
+
+
+def form_of(page: str, action: str) -> dict[str, str]:
+    """Return the hidden fields and the first choice of a form, as a browser sends them."""
+    form = page[page.index(f'action="{action}') :]
+    form = form[: form.index("</form>")]
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form))
+    return fields | {"case_id": fields.get("case_id") or re.findall(r"<option>([^<]+)", form)[0]}
+
+
+def sent(client: Client, path: str, data: dict) -> httpx.Response:
+    """Send a form as the console's own page does."""
+    return client.post(path, data=data, headers={"Origin": client.base_url})
+
+
+def test_two_people_put_a_history_right(harbin: Client, runtime: Runtime):
+    """Given a proposal, its maker can't accept it and another can, once; then nothing is owed and nothing proposed."""
+    first, second = (harbin.signed_in(f"staff/S-9{n}", DECIDES) for n in (0, 1))
+    proposal = form_of(first.get(HARBIN_READ).text, "/console/party/P-HRB/proposal")
+    answer = sent(first, "/console/party/P-HRB/proposal?lang=en", proposal)
+    assert answer.status_code == 303, answer.text
+    address = answer.headers["location"].partition("#")[0]
+    assert "position=102" in address
+    assert "Who proposes does not accept" in first.get(address).text
+    acceptance = form_of(second.get(address).text, "/console/party/P-HRB/acceptance")
+    refused = sent(first, "/console/party/P-HRB/acceptance", acceptance)
+    assert refused.status_code == 409
+    assert "proposal.same_person" in refused.text
+    done = sent(second, "/console/party/P-HRB/acceptance?lang=en", acceptance)
+    assert done.status_code == 303, done.text
+    catch_up(runtime.deployment, READ_MODELS, runtime.clock)
+    after = second.get(done.headers["location"]).text
+    assert "The corrections are entered" in after
+    assert "<dd>¥0.00</dd>" in after
+    assert "not listed" in after
+    assert "No entry needs correcting." in second.get("/console/party/P-HRB/findings?lang=en").text
+
+
+def test_a_form_of_another_site_is_not_read(seen: Client):
+    """Whoever makes a browser send a form from elsewhere gets nothing done."""
+    client = seen.signed_in("staff/S-90", DECIDES)
+    proposal = form_of(client.get(HARBIN_READ).text, "/console/party/P-HRB/proposal")
+    for headers in ({}, {"Origin": "http://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = client.post("/console/party/P-HRB/proposal", data=proposal, headers=headers)
+        assert answer.status_code == 403
+    assert 'action="/console/party/P-HRB/proposal' in client.get(HARBIN_READ).text
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("proposal_digest", "sha256:" + "0" * 64),
+        ("proposal_digest", "x"),
+        ("case_id", "C-NONE"),
+        ("case_id", ""),
+    ],
+)
+def test_what_was_not_read_is_not_proposed(seen: Client, field: str, value: str):
+    """Another digest, or no case, is refused on a page, and nothing stands afterwards."""
+    client = seen.signed_in("staff/S-90", DECIDES)
+    proposal = form_of(client.get(HARBIN_READ).text, "/console/party/P-HRB/proposal")
+    answer = sent(client, "/console/party/P-HRB/proposal", {**proposal, field: value})
+    assert answer.status_code in {404, 409, 422}
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_a_scope_decides_what_is_shown(seen: Client):
+    """Who may only read sees no form, and is refused it; who does billing sees lists of money and no person."""
+    reads = seen.signed_in("staff/S-2", ["investigate:read"])
+    text = reads.get(HARBIN_READ).text
+    assert "/proposal" not in text
+    assert sent(reads, "/console/party/P-HRB/proposal", {}).status_code == 403
+    bills = seen.signed_in("system/billing", ["billing:read"])
+    home = bills.get("/console?lang=en").text
+    assert "Arrears by age" in home
+    assert "Blacklist entries" not in home
+    assert "case/C-HRB" not in home
+    assert bills.get("/console/work/aging").status_code == 200
+    assert bills.get("/console/work/blacklist").status_code == 403
+    assert bills.get("/console/party/P-HRB").status_code == 403
+    clerk = seen.signed_in("staff/S-3", ["crm:write"])
+    assert clerk.get("/console").status_code == 403
+
+
+def test_a_region_decides_whom_one_finds(seen: Client):
+    """Who is bound to another city finds nobody of Harbin, by no name, and no list has them."""
+    elsewhere = seen.signed_in("staff/S-4", DECIDES, regions=["heilongjiang.daqing"])
+    for word in ("P-HRB", "A-FTTH", "NUM-3", "sha256:P-HRB", "C-HRB"):
+        assert "Nothing is called" in elsewhere.get("/console", params={"q": word, "lang": "en"}).text
+    assert elsewhere.get("/console/party/P-HRB").status_code == 404
+    assert "A-FTTH" not in elsewhere.get("/console/work/aging").text
+    here = seen.signed_in("staff/S-5", DECIDES, regions=["heilongjiang.harbin"])
+    assert here.get("/console/party/P-HRB").status_code == 200
+    assert "A-FTTH" in here.get("/console/work/aging").text
+
+
+def test_nobody_reads_a_page_without_signing_in(seen: Client):
+    """A browser without a session is led to sign in, and back to where it wanted to go."""
+    answer = seen.with_token("").get("/console/party/P-HRB?lang=en")
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/console/sign-in?next=/console/party/P-HRB")
+
+
+def test_personal_data_is_shown_on_purpose_and_recorded(harbin: Client, runtime: Runtime):
+    """Given a purpose and a case, the fields asked for are shown once, and the log says who saw what and why."""
+    client = harbin.signed_in("staff/S-90", DECIDES)
+    given = {"fields": ["name", "contact_points"], "purpose": "to call back", "case_id": "C-HRB"}
+    raw = client.http.post(
+        "/console/party/P-HRB/disclosure?lang=en", data=given, headers={"Origin": client.base_url}
+    )
+    assert raw.status_code == 200, raw.text
+    assert "用户甲" in raw.text
+    assert "230100190001010000" not in raw.text
+    assert raw.headers["cache-control"] == "no-store"
+    catch_up(runtime.deployment, READ_MODELS, runtime.clock)
+    assert "to call back" in client.get("/console/party/P-HRB?type=PersonalDataDisclosed").text
+    assert sent(client, "/console/party/P-HRB/disclosure", {**given, "fields": []}).status_code == 422
+    assert sent(client, "/console/party/P-HRB/disclosure", {**given, "case_id": "C-NONE"}).status_code == 404
+
+
+def test_the_benchmark_takes_a_customers_page(harbin: Client, runtime: Runtime):
+    """It asks through the whole application, and says how long that took."""
+    taken = anyio.run(party_page, runtime, "P-HRB", 3)
+    assert 0 < taken["median_ms"] <= taken["most_ms"]

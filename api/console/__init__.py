@@ -2,14 +2,16 @@
 
 `shell` is what every page shares, `tables` how lists are shown and taken away; then one module for each part: `finding`
 (a word leads to a dispute; worklists), `parties` (who it is about, and everything that happened), `replays` (step by
-step), `findings` (what was wrong, what should have been, and putting it right), `dossiers` and `management`.
+step), `findings` (what was wrong and what should have been), `deciding` (putting it right), `disclosures`, `dossiers`
+and `management`.
 """
 
 from fastapi import APIRouter
 
-from api.access import requires
+from api.console.deciding import router as deciding
+from api.console.disclosures import router as disclosures
 from api.console.dossiers import router as dossiers
-from api.console.finding import entrance, files
+from api.console.finding import entrance, files, lost
 from api.console.finding import router as finding
 from api.console.findings import router as findings
 from api.console.management import router as management
@@ -18,9 +20,7 @@ from api.console.replays import router as replays
 
 router = APIRouter()
 # Side by side, each with the whole prefix: a route of a router in a router is logged without it.
-for part in (finding, management, parties, replays, findings, dossiers):
-    router.include_router(part, dependencies=[requires("investigate:read")])
-
-router.include_router(files)
+for part in (files, finding, management, parties, replays, findings, deciding, disclosures, dossiers, lost):
+    router.include_router(part)
 
 __all__ = ["entrance", "router"]

@@ -11,6 +11,7 @@ from api.investigations.asking import MOMENT_MAX_CHARS
 from domain.events.fields import Identifier
 from domain.ledger.recorder import POSITION_MAX
 
+Kind = Annotated[Literal["party", "account", "case"], Path()]
 Named = Annotated[Identifier, Path(alias="id")]
 Position = Annotated[int | None, Query(ge=0, le=POSITION_MAX)]
 Day = Annotated[str, Query(max_length=MOMENT_MAX_CHARS)]
@@ -31,8 +32,8 @@ class Dispute:
         """The query by which another page is asked about the same."""
         return {"known_at": self.known_at, "expiry_option": self.expiry_option, "position": self.position}
 
-    def composed(self, page: Page) -> Dossier:
-        """Return all that is known of it; raises SubjectError, TooWideError and MalformedError."""
+    def composed(self, page: Page, *, sealed: bool) -> Dossier:
+        """Return all that is known of it, `sealed` to be taken away; raises SubjectError and MalformedError."""
         found = compose(
             page.runtime,
             self.subject,
@@ -40,6 +41,7 @@ class Dispute:
             position=self.position,
             region=page.ledger_region,
             assume={"expiry_option": self.expiry_option} if self.expiry_option else {},
+            sealed=sealed,
         )
         page.region = found.region
         return found
@@ -47,7 +49,7 @@ class Dispute:
 
 async def _dispute(
     *,
-    kind: Annotated[Literal["party", "account", "case"], Path()],
+    kind: Kind,
     identifier: Named,
     known_at: Day = "",
     expiry_option: Day = "",

@@ -1,15 +1,14 @@
 """The dossier: looked at as it will be printed, and taken away with its evidence."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.console.asking import Disputed
-from api.console.shell import HOME, Asked, PageRoute
+from api.console.shell import Asked, pages
 from api.dossier import files_of, folder_files, style_source, zipped
 from api.dossier import page as dossier_page
 from api.dossier.bundle import MANIFEST
 
-router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
+router = pages()
 
 WITHIN = {
     "Content-Security-Policy": f"default-src 'none'; style-src {style_source()}; base-uri 'none'; form-action 'none';"
@@ -32,7 +31,7 @@ def preview(page: Asked, dispute: Disputed) -> Response:
 @router.get("/{kind}/{id}/dossier/page")
 def sheet(page: Asked, dispute: Disputed) -> Response:
     """Return the dossier itself, as it is read and printed."""
-    dossier = dispute.composed(page)
+    dossier = dispute.composed(page, sealed=True)
     text = dossier_page(dossier, page.lang, files_of(dossier)[MANIFEST])
     return Response(text, 200, WITHIN, "text/html; charset=utf-8")
 
@@ -42,4 +41,6 @@ def archive(page: Asked, dispute: Disputed) -> Response:
     """Return the pages of both languages and the bundle, as one file."""
     name = f"dossier-{dispute.subject.partition('/')[0]}.zip"
     headers = {**WITHIN, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(zipped(folder_files(dispute.composed(page))), 200, headers, "application/zip")
+    return Response(
+        zipped(folder_files(dispute.composed(page, sealed=True))), 200, headers, "application/zip"
+    )

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import RedirectResponse, Response
 
+from api.access.principal import BILLING_READ, INVESTIGATE_READ
 from api.console.searching import search
-from api.console.shell import HOME, Asked, PageRoute, static_file
-from api.console.tables import Shown, exported, shown
+from api.console.shell import HOME, Asked, Page, PageRoute, pages, static_file
+from api.console.tables import Listing, Shown, exported, shown
 from api.console.worklists import BY_NAME, RECENT, WORKLISTS
 from api.paging import CURSOR_MAX_CHARS
 from api.problems import ProblemError
@@ -15,16 +16,19 @@ from api.reading import candidates
 from domain.events.fields import TEXT_MAX_CHARS
 from projections.engine import NotBuiltError
 
-router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
-files = APIRouter(prefix=HOME, tags=["public"], include_in_schema=False)
+router = pages(INVESTIGATE_READ, BILLING_READ)
+files = APIRouter(prefix=HOME, tags=["public"], include_in_schema=False, route_class=PageRoute)
 
-WORD_MAX_CHARS = TEXT_MAX_CHARS
 TILE_MAX = 100  # things counted on a worklist's tile; of more it says so
 RECENT_ROWS = 8
 KEPT = "public, max-age=31536000, immutable"
-MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+MEDIA = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
 
-Word = Annotated[str, Query(max_length=WORD_MAX_CHARS, pattern=r"^[^\x00]*$")]
+Word = Annotated[str, Query(max_length=TEXT_MAX_CHARS, pattern=r"^[^\x00]*$")]
 After = Annotated[str | None, Query(max_length=CURSOR_MAX_CHARS, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -39,20 +43,27 @@ def home(page: Asked, q: Word = "") -> Response:
             return page.redirect(page.to(hits[0].subject, region=hits[0].ledger if several else None))
         return page.render("found.html", word=word, hits=hits, section="find")
     ledgers = candidates(page.runtime, page.ledger_region)
-    if not ledgers:
-        return page.render("home.html", section="find", ledgers=[], recent=None, tiles=[])
-    if len(ledgers) > 1:
-        return page.render("home.html", section="find", ledgers=ledgers, recent=None, tiles=[])
-    tiles = [(listing, _shown(page, listing, TILE_MAX)) for listing in WORKLISTS]
+    one = len(ledgers) == 1
     return page.render(
-        "home.html", section="find", ledgers=ledgers, recent=_shown(page, RECENT, RECENT_ROWS), tiles=tiles
+        "home.html",
+        section="find",
+        ledgers=ledgers,
+        recent=_shown(page, RECENT, RECENT_ROWS) if one else None,
+        tiles=[(each, _shown(page, each, TILE_MAX)) for each in _lists(page)] if one else [],
     )
 
 
-def _shown(page: Asked, listing: object, rows: int) -> Shown | None:
-    """Return the beginning of a list, None while its model is being made."""
+def _lists(page: Page) -> list[Listing]:
+    """Return the worklists the reader may see."""
+    return [one for one in WORKLISTS if page.may(*one.scopes)]
+
+
+def _shown(page: Page, listing: Listing, rows: int) -> Shown | None:
+    """Return the beginning of a list, None while its model is being made, or where it is for others."""
+    if not page.may(*listing.scopes):
+        return None
     try:
-        return shown(page, listing, limit=rows)  # type: ignore[arg-type]
+        return shown(page, listing, limit=rows)
     except NotBuiltError:
         return None
 
@@ -68,14 +79,15 @@ def worklist(
     listing = BY_NAME.get(name)
     if listing is None:
         raise ProblemError("route.unknown", "the worklists stand at /console")
+    if not page.may(*listing.scopes):
+        raise ProblemError("access.scope_missing", f"this list needs the scope {' or '.join(listing.scopes)}")
     try:
         if form == "csv":
             return exported(page, listing)
-        return page.render(
-            "worklist.html", section="find", found=shown(page, listing, after), lists=WORKLISTS
-        )
+        found = shown(page, listing, after)
     except NotBuiltError as error:
         raise ProblemError("storage.not_ready", f"{error}: come back") from error
+    return page.render("worklist.html", section="find", found=found, lists=_lists(page))
 
 
 @files.get("/static/{digest}/{name}")
@@ -87,6 +99,15 @@ def static(digest: str, name: str) -> Response:  # noqa: ARG001 - another file h
         raise ProblemError("route.unknown", "there is no such file") from None
     headers = {"Cache-Control": KEPT, "X-Content-Type-Options": "nosniff"}
     return Response(content, 200, headers, MEDIA[name.rpartition(".")[2]])
+
+
+lost = pages(INVESTIGATE_READ, BILLING_READ)
+
+
+@lost.get("/{rest:path}")
+def nothing(rest: str) -> Response:  # noqa: ARG001
+    """Say on a page that there is nothing at an address."""
+    raise ProblemError("route.unknown", "the pages are reached from /console")
 
 
 entrance = APIRouter(tags=["public"], include_in_schema=False)

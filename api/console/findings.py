@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.console.asking import Disputed
+from api.console.deciding import remedies_of
 from api.console.parties import Shown, told
-from api.console.shell import HOME, Asked, Page, PageRoute
+from api.console.shell import Asked, Page, pages
 from api.dossier.views import Breach, View
 from api.wording.labels import LABELS
 from domain.events.envelope import kind_of
 
-router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
+router = pages()
 
 GRAVE, SERIOUS, FORMAL = 3, 2, 1
 SEVERITY = {
@@ -33,13 +33,14 @@ SEVERITY = {
     "number-limit": SERIOUS,
 }
 """How deep a breach goes into what a customer has: their standing, name and money; their service; how it was done."""
+PLAIN_LINES = 40  # charges of an account on which nothing is to be taken back, listed one by one
 EVIDENCE_SHOWN = 12  # events told in full under one finding; the others are named
 
 
 @router.get("/{kind}/{id}/findings")
 def findings(page: Asked, dispute: Disputed) -> Response:
     """Return the findings, what should have happened, and the proposal."""
-    subject, dossier = dispute.subject, dispute.composed(page)
+    subject, dossier = dispute.subject, dispute.composed(page, sealed=False)
     view = View(dossier, page.lang, "")
     return page.render(
         "findings.html",
@@ -51,7 +52,9 @@ def findings(page: Asked, dispute: Disputed) -> Response:
         evidence=lambda numbers: _evidence(page, view, numbers),
         leads=lambda shown: _leads(page, subject, shown),
         evidence_shown=EVIDENCE_SHOWN,
+        plain_lines=PLAIN_LINES,
         options=[(o, page.label("expiry_option", o)) for o in LABELS["expiry_option"]],
+        remedies=remedies_of(page.runtime.deployment.locate(subject, page.ledger_region), dossier),
         asked=dispute.asked,
     )
 

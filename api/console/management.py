@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from markupsafe import Markup
 from starlette.responses import Response
 
 from api.console.drawing import ACCENT, ALARM, BARS_MAX, NARROW_IN, QUIET, WIDE_IN, Bars, Series, bars
 from api.console.finding import After
-from api.console.shell import HOME, Asked, Page, PageRoute
+from api.console.shell import Asked, Page, pages
 from api.console.tables import Column, Listing, Shown, exported, shown
 from api.management.asking import Days
 from api.problems import ProblemError
@@ -26,7 +26,7 @@ from projections import accountability, complaints, notices
 from projections.engine import NotBuiltError
 from projections.paging import Part
 
-router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
+router = pages()
 
 Rows = list[dict[str, Any]]
 CASE = Column("case_id", Words("案件", "Case"), "case")

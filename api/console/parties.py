@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from starlette.responses import Response
 
 from api.console.asking import Named, Position
-from api.console.shell import HOME, Asked, Page, PageRoute
+from api.console.shell import Asked, Page, pages
+from api.disclosing import KINDS
 from api.investigations.timeline import parse_cursor
 from api.management.parties import TYPE_MAX_CHARS
 from api.problems import ProblemError
@@ -34,7 +35,7 @@ from domain.streams import state_of
 from projections import billing_status, cases, timeline
 from projections.paging import Order
 
-router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
+router = pages()
 
 EVENTS_SHOWN = 60  # of one page of a timeline
 BEFORE_SHOWN = 8  # events shown before the one a link leads to
@@ -66,7 +67,8 @@ class Around:
     """A page of a timeline, and the cursor of the next."""
 
     events: Sequence[Shown]
-    streams: int
+    streams: int | None
+    """How many it spans; None where some may be out of the reader's sight."""
     following: str | None
 
 
@@ -81,6 +83,7 @@ def party(
     after: After = None,
     around: Position = None,
     min_position: Position = None,
+    done: Position = None,
 ) -> Response:
     """Return a customer's page, once the models are as far as is waited for."""
     subject = f"party/{identifier}"
@@ -95,10 +98,12 @@ def party(
     state = state_of(subject, in_order(own))
     assert isinstance(state, Party)
     today = day_of(now, ledger.region)
-    held = [
-        s.on(today)
-        for s in built(lambda: billing_status.statuses(ledger, party_id=identifier, limit=ACCOUNTS_SHOWN + 1))
-    ]
+    rows = built(lambda: billing_status.statuses(ledger, party_id=identifier, limit=ACCOUNTS_SHOWN + 1))
+    told_of = built(lambda: _cases(ledger, identifier, now))
+    seen = page.runtime.deployment.shown(
+        ledger, {s.subject for s in rows} | {f"case/{c['case_id']}" for c in told_of}
+    )
+    held = [s.on(today) for s in rows if s.subject in seen]
     return page.render(
         "party.html",
         section="party",
@@ -108,8 +113,10 @@ def party(
         accounts=held[:ACCOUNTS_SHOWN],
         more_accounts=len(held) > ACCOUNTS_SHOWN,
         owed_fen=sum(a["balance_fen"] for a in held),
-        cases=built(lambda: _cases(ledger, identifier, now)),
+        cases=[c for c in told_of if f"case/{c['case_id']}" in seen],
         found=found,
+        done=bool(done),
+        kinds=KINDS,
         asked={"kind": kind, "type": event_type, "sort": sort, "around": around},
         types=_types(page, kind),
     )
@@ -143,7 +150,7 @@ def _timeline(
         place = timeline.Place(*parse_cursor(after)) if after else None
         if place is not None and max(place) > POSITION_MAX:
             raise MalformedError("after", "should be the `next` of the page before")
-        return _told(page, timeline.page_of(ledger, asked, page.now, EVENTS_SHOWN, place))
+        return _told(page, ledger, timeline.page_of(ledger, asked, page.now, EVENTS_SHOWN, place))
     except timeline.TooWideError as error:
         raise ProblemError("timeline.too_wide", f"{error}: ask for its accounts one by one") from error
 
@@ -155,12 +162,16 @@ def _centred(page: Page, ledger: Ledger, asked: timeline.Asked, position: int) -
     before = timeline.page_of(ledger, back, now, BEFORE_SHOWN + 1, timeline.Place(bound, position))
     start = before.events[BEFORE_SHOWN] if len(before.events) > BEFORE_SHOWN else None
     place = timeline.Place(bound, start.position) if start else None
-    return _told(page, timeline.page_of(ledger, asked, now, EVENTS_SHOWN, place), position)
+    return _told(page, ledger, timeline.page_of(ledger, asked, now, EVENTS_SHOWN, place), position)
 
 
-def _told(page: Page, found: timeline.Page, current: int | None = None) -> Around:
+def _told(page: Page, ledger: Ledger, found: timeline.Page, current: int | None = None) -> Around:
+    """Return a page of the timeline as it is shown: without what is out of the reader's sight."""
+    deployment = page.runtime.deployment
+    seen = deployment.shown(ledger, {r.event.subject for r in found.events})
+    events = [told(page, r, current) for r in found.events if r.event.subject in seen]
     following = f"{found.next.bound}.{found.next.last}" if found.next else None
-    return Around([told(page, r, current) for r in found.events], found.streams, following)
+    return Around(events, found.streams if deployment.sight.everywhere else None, following)
 
 
 def told(page: Page, recorded: Recorded, current: int | None = None) -> Shown:

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from markupsafe import Markup
 from starlette.responses import Response
 
@@ -12,14 +12,14 @@ from api.console.asking import Day, Named, Position
 from api.console.drawing import BANDS_MAX, NARROW_IN, WIDE_IN, Words, replay_picture
 from api.console.parties import Shown, told
 from api.console.replaying import Curve, Stepped, curve_of, stepped
-from api.console.shell import HOME, Asked, Page, PageRoute
+from api.console.shell import Asked, Page, pages
 from api.inquiry_compare import Lawful, Second, compared
 from api.wording import Change, changes, name_of, sentence
 from domain.calendar import day_of
 from domain.events.envelope import kind_of
 from domain.events.fields import parse_instant
 
-router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
+router = pages()
 
 STEPS_AROUND = 6  # steps listed before and after the one that is looked at
 ONLY_SHOWN = 60  # events listed of each side of a comparison

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from api.runtime import Runtime
+from domain.events.envelope import ledger_of
 from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger
 from domain.ledger.deployment import SubjectError
@@ -24,11 +25,11 @@ class Hit:
     by: str
 
 
-def search(runtime: Runtime, word: str, ledger: str | None) -> list[Hit]:
+def search(runtime: Runtime, word: str, region: str | None) -> list[Hit]:
     """Return the subjects a word leads to, in one ledger or all the reader may see."""
     found = []
     for one in runtime.deployment.ledgers:
-        if ledger is None or one.region == ledger:
+        if region is None or one.region == ledger_of(region):
             found += [Hit(subject, one.region, by) for subject, by in _in(runtime, one, word).items()]
     return found
 

@@ -14,12 +14,13 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 import orjson
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from api.console.visitors import Visitor, visitor_of
+from api.access import Principal, page_principal, requires
+from api.access.principal import INVESTIGATE_READ
 from api.problems import answer_to
 from api.reading import city_of, ledger_asked
 from api.requests import Region, Running
@@ -51,9 +52,13 @@ class Page(Telling):
         self.request, self.runtime = request, runtime
         self.ledger_region = region
         self.asked_region = request.query_params.get("region")
-        self.visitor: Visitor = visitor_of(request)
+        self.visitor: Principal | None = page_principal(request)
         self.days: tuple[date | None, date | None] = (None, None)
         """The first and the last day a report is about, both counted."""
+
+    def may(self, *scopes: str) -> bool:
+        """Whether the reader has one of these scopes."""
+        return self.visitor is not None and self.visitor.may(*scopes)
 
     @property
     def now(self) -> datetime:
@@ -85,7 +90,12 @@ class Page(Telling):
         return self.link(f"/{kind}/{quote(name, safe='')}{page}", **query)
 
     def here(self, **changes: object) -> str:
-        """Return this page's address with some of its query changed; None takes a part away."""
+        """Return this page's address with some of its query changed; None takes a part away.
+
+        What answered a form has no address of its own: there it is where one begins.
+        """
+        if self.request.method != "GET":
+            return self.link("", **changes)
         given = {**self.request.query_params, **changes}
         kept = {k: v for k, v in given.items() if v is not None and v != ""}
         return self.request.url.path + (f"?{urlencode(kept)}" if kept else "")
@@ -162,6 +172,16 @@ class PageRoute(APIRoute):
                 return refused(request, found)
 
         return shown
+
+
+def pages(*scopes: str) -> APIRouter:
+    """Return a router for pages that need one of these scopes: to read, where none is named."""
+    return APIRouter(
+        prefix=HOME,
+        route_class=PageRoute,
+        include_in_schema=False,
+        dependencies=[requires(*(scopes or (INVESTIGATE_READ,)))],
+    )
 
 
 def refused(request: Request, problem: Response) -> Response:

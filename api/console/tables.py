@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.console.shell import Page
 from api.paging import cut, wanted
 from api.wording import Words
@@ -88,6 +89,8 @@ class Listing:
     sort: str
     sorts: Sequence[Sorted]
     key: Sequence[Sorted]
+    scopes: tuple[str, ...] = (INVESTIGATE_READ,)
+    """Who may see it: whoever has one of these."""
     empty: Words = field(default=Words("没有记录。", "There is nothing here."))
 
 
@@ -136,13 +139,18 @@ def as_file(page: Page, name: str, columns: Sequence[Column], rows: Sequence[Row
     return Response(b"\xef\xbb\xbf" + out.getvalue().encode("utf-8"), 200, headers, "text/csv; charset=utf-8")
 
 
+def _in_yuan(amount_fen: int) -> str:
+    """Return a sum as a spreadsheet reads it: -45460 is -454.60."""
+    return f"{'-' if amount_fen < 0 else ''}{abs(amount_fen) // 100}.{abs(amount_fen) % 100:02d}"
+
+
 def _cells(columns: Sequence[Column], row: Row, page: Page) -> Iterator[str]:
     for column in columns:
         value = row[column.key]
         if value is None:
             yield ""
         elif column.how == "fen":
-            yield f"{value / 100:.2f}"
+            yield _in_yuan(value)
         elif column.how == "count":
             yield str(value)
         else:

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from api.access.principal import BILLING_READ, INVESTIGATE_READ
 from api.console.shell import Page
 from api.console.tables import Column, Listing
 from api.wording import Words
@@ -13,6 +14,8 @@ from projections.paging import Column as Sorted
 from projections.paging import Part
 
 Rows = list[dict[str, Any]]
+MONEY = (INVESTIGATE_READ, BILLING_READ)
+"""Who may see lists of what is owed."""
 
 CASE = Column("case_id", Words("案件", "Case"), "case")
 PARTY = Column("party_id", Words("客户", "Customer"), "party")
@@ -110,7 +113,7 @@ RECENT = Listing(
     "-received_on",
     cases.SORTS,
     cases.KEY,
-    Words("还没有案件。", "There are no cases yet."),
+    empty=Words("还没有案件。", "There are no cases yet."),
 )
 
 WORKLISTS: tuple[Listing, ...] = (
@@ -200,6 +203,7 @@ WORKLISTS: tuple[Listing, ...] = (
             Sorted("days_past_due", "bigint"),
         ),
         statement.ACCOUNT_KEY,
+        MONEY,
     ),
     Listing(
         "dunning",
@@ -218,6 +222,7 @@ WORKLISTS: tuple[Listing, ...] = (
         "from_on",
         (Sorted("from_on", "date"), Sorted("account_id")),
         dunning.STEP_KEY,
+        MONEY,
     ),
     Listing(
         "audits",

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from api.dossier.proving import Proven, proven, sealed_now
-from api.inquiry import derived, replayed
+from api.inquiry import derived
 from api.runtime import Runtime
 from domain.calendar import day_of
 from domain.case import Case
@@ -17,7 +17,7 @@ from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger
 from domain.ledger.codec import LedgerEvent
 from domain.ledger.surroundings import TooWideError, inquiry
-from domain.replay import Histories
+from domain.replay import Histories, Question, replay
 from domain.rules.book import Rulebook, rulebook_of
 from domain.rules.facts import AccountFacts, World, across_streams
 from domain.rules.table import findings
@@ -109,17 +109,19 @@ def compose(
     position: int | None = None,
     region: str | None = None,
     assume: Mapping[str, str] | None = None,
+    sealed: bool = True,
 ) -> Dossier:
     """Return the dossier of a party, an account, or a case (which is its customer's, or its accounts').
 
-    Asked without a position, it seals the ledger and is of the position that is sealed. Raises SubjectError,
-    TooWideError, SealError, SealKeyError, and MalformedError that names the field.
+    Asked without a position, it seals the ledger and is of the position that is sealed. One that is not `sealed` is
+    only read: it proves nothing. Raises SubjectError, TooWideError, SealError, SealKeyError, and MalformedError that
+    names the field.
     """
     if kind_of(subject) not in SUBJECTS:
         raise MalformedError("subject", "should be a party, an account or a case")
     check_assumptions(assume or {})
     ledger = runtime.deployment.locate(subject, region)
-    if position is None and (seal := sealed_now(runtime, ledger)) is not None:
+    if sealed and position is None and (seal := sealed_now(runtime, ledger)) is not None:
         position = seal.position
     asked, around = inquiry(
         runtime.deployment, subject, runtime.clock(), known_at=known_at, position=position, region=region
@@ -128,8 +130,12 @@ def compose(
     parts = []
     every: dict[str, Sequence[Recorded]] = dict(around)
     for root in _roots(ledger, world, subject):
-        about, histories = inquiry(
-            runtime.deployment, root, asked.known_at, position=asked.position, region=ledger.region
+        about, histories = (
+            (asked, around)
+            if root == subject
+            else inquiry(
+                runtime.deployment, root, asked.known_at, position=asked.position, region=ledger.region
+            )
         )
         every.update(histories)
         lawful = derived(about, histories, until=asked_day(asked.known_at, asked.region), assume=assume)
@@ -153,9 +159,11 @@ def compose(
         stored=_stored(ledger, every, asked.position),
         assume=assume or {},
     )
-    dossier.replays = _replays(runtime, dossier)
+    dossier.replays = _replays(dossier, every)
     dossier.events, dossier.numbers = _numbered(dossier, every)
-    dossier.proven = proven(runtime, ledger, asked.position, {s: len(h) for s, h in every.items()})
+    if sealed:
+        lengths = {s: len(h) for s, h in every.items()}
+        dossier.proven = proven(runtime, ledger, asked.position, lengths)
     return dossier
 
 
@@ -177,7 +185,7 @@ def _roots(ledger: Ledger, world: World, subject: str) -> list[str]:
     return found
 
 
-def _replays(runtime: Runtime, dossier: Dossier) -> dict[str, dict[str, Any]]:
+def _replays(dossier: Dossier, histories: Histories) -> dict[str, dict[str, Any]]:
     world, known_at = dossier.world, dossier.known_at
     subjects: dict[str, None] = {}
     for part in dossier.parts:
@@ -190,13 +198,15 @@ def _replays(runtime: Runtime, dossier: Dossier) -> dict[str, dict[str, Any]]:
                 subjects[holder.subject] = None
     if len(subjects) > ACCOUNTS_MAX:
         raise TooWideError(f"{len(subjects)} accounts, {ACCOUNTS_MAX} at most: ask for them one by one")
-    moment = known_at.isoformat()
-    return {
-        s: replayed(
-            runtime, s, at=moment, known_at=moment, position=dossier.position, region=dossier.ledger_region
-        )
-        for s in subjects
-    }
+    accounts = {s: h for s, h in histories.items() if kind_of(s) == "account"}
+    found = {}
+    for one in subjects:
+        own = histories[one]
+        region = own[0].event.region if own else dossier.ledger_region
+        question = Question(one, known_at, known_at, dossier.position, region)
+        beside = accounts if kind_of(one) == "party" else {}
+        found[one] = replay(question, {**beside, one: own})
+    return found
 
 
 def _stored(ledger: Ledger, histories: Histories, position: int) -> list[LedgerEvent]:

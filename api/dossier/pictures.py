@@ -1,6 +1,6 @@
 """The balance over time as a picture: what stood on the account against what should have, in steps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -107,12 +107,21 @@ def _curves(axes: Any, points: Sequence[Point], ends: date, captions: Captions, 
         )
 
 
+def _runs(statuses: Sequence[str], edges: Sequence[date]) -> Iterator[tuple[str, date, date]]:
+    """Yield each status with the day it begins and the day the next one does."""
+    since = 0
+    for index in range(1, len(statuses) + 1):
+        if index == len(statuses) or statuses[index] != statuses[since]:
+            yield statuses[since], edges[since], edges[index]
+            since = index
+
+
 def _bands(axes: Any, points: Sequence[Point], ends: date, captions: Captions, written: Written) -> None:
     edges = [*(p.on for p in points), ends]
     for row, name in ((1, "actual_status"), (0, "lawful_status")):
         spans: dict[str, list[tuple[date, timedelta]]] = {}
-        for point, start, end in zip(points, edges, edges[1:], strict=False):
-            spans.setdefault(getattr(point, name), []).append((start, end - start))
+        for status, start, end in _runs([getattr(point, name) for point in points], edges):
+            spans.setdefault(status, []).append((start, end - start))
         band(axes, row, {STATUS_COLOURS.get(s, "#ffffff"): some for s, some in spans.items()})
     axes.set_ylim(-0.5, 1.5)
     axes.set_yticks([1, 0], labels=[written(captions.status_actual), written(captions.status_lawful)])
