@@ -9,7 +9,7 @@ from importlib.resources import as_file, files
 import uvicorn
 
 from api.app import build
-from api.commands.transfer import Rejects, import_one
+from api.commands.transfer import Rejects, import_all
 from api.logging import configure
 from api.runtime import READ_MODELS, Runtime, opened
 from api.settings import DEFAULT_DATA, Settings
@@ -94,7 +94,7 @@ def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
     with opened(settings, terminal.say) as runtime:
         rejects = Rejects(settings.data_dir / "rejects" / "demo.jsonl")
         with as_file(files("api") / "demo" / "harbin.jsonl") as history:
-            tally = import_one(runtime, str(history), rejects, terminal.progress)
+            tally = import_all(runtime, [str(history)], rejects, terminal.progress)
         rejects.close()
         catch_up(runtime.deployment, READ_MODELS, runtime.clock)
 
