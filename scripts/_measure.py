@@ -15,6 +15,8 @@ import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
+from api.bench.imports import import_vs_copy
+from api.bench.protocol import Bench, Scale
 from api.inquiry import found, lawful, replayed
 from api.logging import configure
 from api.runtime import READ_MODELS, Runtime, present
@@ -32,6 +34,7 @@ from domain.ledger.writer import ReceiptKey, Writer
 from projections.engine import catch_up
 
 CASES = 200  # copies of the Harbin case: 20,400 events
+EVENTS = 200_000  # of a generated population
 COMMANDS = 1_000
 RUNS = 3
 HARBIN = Path(__file__).parents[1] / "api" / "demo" / "harbin.jsonl"
@@ -42,10 +45,6 @@ TERMS: dict[str, Any] = {
     "suspend_after_days": 30,
     "terminate_after_days": 60,
 }
-COLUMNS = (
-    "position, subject, version, type, source, id,"
-    " occurred_at, recorded_at, appended_at, fingerprint, digest, state"
-)
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -129,31 +128,14 @@ def questions(deployment: Deployment) -> dict[str, float]:
     }
 
 
-def import_against_copy(deployment: Deployment, run: int) -> tuple[float, float]:
-    """Return events a second of an import, and of a COPY of the rows it made into a table with the same indexes."""
-    content = many(run)
-    lines = content.count(b"\n")
+def bring_many(deployment: Deployment) -> None:
+    """Import many histories, for the read models to fold."""
 
     def refuse(refusal: Any) -> None:
         raise AssertionError(refusal)
 
-    importing = timed(lambda: Importer(deployment, refuse, present).run(io.BytesIO(content)))
-    ledger = deployment.ledger("heilongjiang")
-    assert ledger is not None
-    with deployment.database.owner(ledger.schema) as connection:
-        connection.execute("DROP TABLE IF EXISTS bare")
-        connection.execute("CREATE TABLE bare (LIKE event INCLUDING INDEXES INCLUDING DEFAULTS)")
-        with connection.cursor().copy(
-            f"COPY (SELECT {COLUMNS} FROM event ORDER BY position DESC LIMIT {lines}) TO STDOUT (FORMAT binary)"  # noqa: S608
-        ) as out:
-            rows = b"".join(bytes(part) for part in out)
-
-        def copy() -> None:
-            with connection.cursor().copy(f"COPY bare ({COLUMNS}) FROM STDIN (FORMAT binary)") as into:
-                into.write(rows)
-
-        copying = timed(copy)
-    return lines / importing, lines / copying
+    for run in range(RUNS):
+        Importer(deployment, refuse, present).run(io.BytesIO(many(run)))
 
 
 class Purse(Aggregate):
@@ -232,7 +214,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "data") as server:
         conninfo = psycopg.conninfo.conninfo_to_dict(server.conninfo)
         deployment = Deployment(Database(server.ensure), lambda _first: MasterKey(bytes(32)))
-        imports = [import_against_copy(deployment, run) for run in range(RUNS)]
+        bring_many(deployment)
         folding = timed(lambda: catch_up(deployment, READ_MODELS, present))
         total = sum(ledger.journal.last_position() for ledger in deployment.ledgers)
         commands = [
@@ -241,6 +223,8 @@ def main() -> None:
         ]
         asked = questions(deployment)
         deployment.close()
+        scale = Scale("measure", RUNS, seconds=0.0, events=EVENTS, small_events=0, large_events=0)
+        importing = import_vs_copy(Bench(server.ensure, Path(folder), scale))
 
     def median(rows: list[tuple[float, float]]) -> dict[str, float]:
         return {
@@ -252,7 +236,7 @@ def main() -> None:
     print(
         orjson.dumps(
             {
-                "import_vs_copy": median(imports),
+                "import_vs_copy": {"ratio": round(importing.ratio, 3), **importing.as_data()},
                 "command_vs_library_save": median(commands),
                 "read_models_events_per_s": round(total / folding),
                 "party_of_10_accounts": asked,
