@@ -44,7 +44,7 @@ def _act(world: World) -> None:
     """Let one thing happen."""
     chance = world.chance
     acts: list[tuple[int, Callable[[], Any]]] = [
-        (30, lambda: world.ask(world.acts.calls(world.now, 8), cancel=0.1)),
+        (30, lambda: world.ask(world.acts.calls(world.now, chance.choice((8, 8, 8, 60))), cancel=0.1)),
         (10, lambda: _again(world)),
         (4, lambda: _other(world)),
         (12, lambda: _tell(world)),
