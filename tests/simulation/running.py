@@ -124,7 +124,9 @@ def _heal(world: World) -> None:
     assert not left, "never answered"
     world.ask(world.asked.values())  # and once more, all of them: each first answer again
     world.bring_all()
-    world.close(0)
+    closed = world.close(0)
+    if closed is not None and closed.resumed:  # it went on where it had stopped: what came in behind that waits
+        world.close(0)
     again = world.close(0)
     assert again is not None
     assert not again.events, f"a day that was closed was closed again: {again.events}"
