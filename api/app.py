@@ -18,6 +18,7 @@ from api import (
     problems,
     reference,
     registers,
+    seals,
 )
 from api.access import Access, signing_in
 from api.access.guarding import check_guarded, documented_scopes
@@ -74,6 +75,8 @@ def build(
         management.router,
         investigations.router,
         feeds.router,
+        seals.router,
+        seals.public,
         health.router,
         console.router,
         console.entrance,

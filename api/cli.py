@@ -16,10 +16,14 @@ from domain.events.fields import MalformedError
 from domain.ledger.database import StorageError
 from domain.ledger.deployment import SubjectError
 from domain.ledger.embedded import EmbeddedError
+from domain.ledger.seals import SealError
+from domain.ledger.signing import SealKeyError
 from domain.ledger.surroundings import TooWideError
 from domain.ledger.vault import VaultError
 
-FAILURES = (CommandError, StorageError, EmbeddedError, VaultError, SubjectError, TooWideError)
+FAILURES = (
+    CommandError, StorageError, EmbeddedError, VaultError, SealKeyError, SealError, SubjectError, TooWideError,
+)  # fmt: skip
 
 log = structlog.get_logger(__name__)
 

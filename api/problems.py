@@ -21,7 +21,9 @@ from domain.events.fields import MalformedError
 from domain.ledger.database import StorageError
 from domain.ledger.deployment import SubjectError
 from domain.ledger.embedded import EmbeddedError
+from domain.ledger.seals import SealError
 from domain.ledger.sight import OtherRegionError
+from domain.ledger.signing import SealKeyError
 from domain.ledger.surroundings import TooWideError
 from domain.refusals import Code, Kind, Refused
 
@@ -46,6 +48,7 @@ CODES: dict[str, Meaning] = {
     "request.malformed_json": Meaning(400, "The body is not JSON."),
     "request.invalid": Meaning(422, "The request does not have the form it must have."),
     "request.too_slow": Meaning(408, "The body did not arrive in time."),
+    "request.took_too_long": Meaning(503, "Answering took too long."),
     "body.too_large": Meaning(413, "The body is too large."),
     "body.unsupported_type": Meaning(415, "The body is not of a type that is read here."),
     "headers.too_large": Meaning(431, "The headers are too large."),
@@ -82,6 +85,9 @@ CODES: dict[str, Meaning] = {
     "extract.too_many": Meaning(503, "Too many extracts are running."),
     "projection.behind": Meaning(503, "The read model has not got that far yet."),
     "projection.failed": Meaning(503, "The read model has stopped."),
+    "seal.not_found": Meaning(404, "There is no such seal."),
+    "seal.contradicted": Meaning(409, "The log is not what a seal says."),
+    "seal.key_missing": Meaning(503, "The key that seals is not here."),
     "storage.unavailable": Meaning(503, "The storage can't be used now."),
     "storage.not_ready": Meaning(503, "The storage is still being prepared."),
     "storage.busy": Meaning(503, "Others are writing to the same streams."),
@@ -317,6 +323,22 @@ def unavailable(error: Exception) -> Response:
     return ProblemError("storage.unavailable", detail, headers=retry_after()).response()
 
 
+def too_long(error: Exception) -> Response:
+    """Return the answer to a question the database was not done with in time."""
+    log.warning("a question took too long", error=type(error).__name__)
+    return ProblemError(
+        "request.took_too_long", "ask for less at once: a region, a page, one subject"
+    ).response()
+
+
+def contradicted(error: Exception) -> Response:
+    """Return the answer where the log is not what a seal says: it is for the operator to look into."""
+    log.error("the log contradicts a seal", reason=str(error))
+    return ProblemError(
+        "seal.contradicted", "the log is not what a seal says: recount verify names it"
+    ).response()
+
+
 def not_ready(error: Exception) -> Response:
     """Return the answer where a ledger's tables are still being made."""
     log.warning("tables missing", error=type(error).__name__)
@@ -337,9 +359,14 @@ _HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
     MalformedError: lambda e: malformed([FieldProblem(field=e.problem.field, reason=e.problem.reason)]),
     Refused: lambda e: refusal(str(e.code), e.message, e.details),
     SubjectError: from_subject,
+    SealError: contradicted,
+    SealKeyError: lambda _: ProblemError(
+        "seal.key_missing", "the key that seals is missing or wrong"
+    ).response(),
     OtherRegionError: lambda e: ProblemError("access.other_region", str(e)).response(),
     StorageError: unavailable,
     EmbeddedError: unavailable,
+    psycopg.errors.QueryCanceled: too_long,
     psycopg.OperationalError: unavailable,
     psycopg.errors.UndefinedTable: not_ready,
 }

@@ -125,7 +125,9 @@ class Bounds:
             return
         try:
             check_head(scope, self._hosts)
-            await self._access.admit(scope)
+            principal = await self._access.admit(scope)
+            if principal is not None:
+                scope[TRACE].fields["caller"] = principal.subject
             body = await read_body(scope, receive)
         except ProblemError as error:
             await error.response()(scope, receive, send)

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from api.settings import Settings
+from api.settings import SEAL_NAME, Settings
 from domain.calendar import zone_of
 from domain.events.envelope import ledger_of
+from domain.evidence.records import VerifierKey
+from domain.ledger.application import Ledger
 from domain.ledger.database import Database
 from domain.ledger.deployment import Deployment
 from domain.ledger.embedded import EmbeddedPostgres
+from domain.ledger.seals import Seal, Sealer, Seals, origin_of
 from domain.ledger.sight import Sight
+from domain.ledger.signing import NoSealKeyError, SealKey
 from domain.ledger.writer import Writer
 from projections.accountability import Accountability
 from projections.billing_status import BillingStatus
@@ -42,6 +46,10 @@ READ_MODELS: tuple[ReadModel, ...] = (
 )
 
 
+def _no_seal_key() -> SealKey:
+    raise NoSealKeyError("no key to seal with was set")
+
+
 def present() -> datetime:
     """Return the present moment, in the zone contracts count their days in. The program's one clock."""
     return datetime.now(zone_of(""))
@@ -53,6 +61,10 @@ class Runtime:
 
     deployment: Deployment
     clock: Callable[[], datetime] = present
+    seal_key: Callable[[], SealKey] = _no_seal_key
+    """The key that seals; raises NoSealKeyError where none was set, SealKeyError. Asked when it is needed."""
+    seal_name: str = SEAL_NAME
+    tsa_url: str | None = None
     followers: list[Follower] = field(default_factory=list)
     _writers: dict[str, Writer] = field(default_factory=dict)
 
@@ -69,6 +81,15 @@ class Runtime:
         """Return the writer of a region's ledger where it is known already, without asking the database."""
         return self._writers.get(ledger_of(region))
 
+    def sealer(self, ledger: Ledger) -> Sealer:
+        """Return what seals a ledger; raises SealKeyError."""
+        return Sealer(ledger, self.seal_key(), self.seal_name, self.clock)
+
+    def verifier_key(self, ledger: Ledger, last: Seal | None) -> VerifierKey:
+        """Return a ledger's public key, under the name its checkpoints have or will have; raises SealKeyError."""
+        origin = last.signed_text().origin if last else origin_of(self.seal_name, ledger.region)
+        return self.seal_key().named(origin)
+
     def follower(self) -> Follower:
         """Return what keeps the read models up to date."""
         made = Follower(self.deployment, READ_MODELS, self.clock)
@@ -83,10 +104,14 @@ class Runtime:
 
 @contextlib.contextmanager
 def opened(
-    settings: Settings, progress: Callable[[str], None] | None = None, clock: Callable[[], datetime] = present
+    settings: Settings,
+    progress: Callable[[str], None] | None = None,
+    clock: Callable[[], datetime] = present,
+    answer_max_s: float | None = None,
 ) -> Iterator[Runtime]:
     """Open the deployment the settings name, on DATABASE_URL or on the embedded server.
 
+    `answer_max_s` bounds a reader's statement, where others wait for the connection.
     Raises StorageError, EmbeddedError and VaultError with one line that says what would be right.
     """
     with contextlib.ExitStack() as stack:
@@ -98,6 +123,17 @@ def opened(
             server: Any = stack.enter_context(EmbeddedPostgres(settings.data_dir, progress=progress))
             conninfo = server.ensure
         owner_url = settings.owner_url
-        database = Database(conninfo, (lambda: owner_url) if owner_url else None)
+        database = Database(conninfo, (lambda: owner_url) if owner_url else None, answer_max_s)
         stack.callback(database.close)
-        yield Runtime(Deployment(database, settings.master), clock)
+        deployment = Deployment(database, settings.master)
+
+        def was_sealed() -> bool:
+            return any(Seals(ledger).last() is not None for ledger in deployment.ledgers)
+
+        yield Runtime(
+            deployment,
+            clock,
+            seal_key=lambda: settings.sealing_key(was_sealed),
+            seal_name=settings.seal_name,
+            tsa_url=settings.tsa_url,
+        )

@@ -19,13 +19,16 @@ from api.logging import configure
 from api.patience import STALL_S
 from api.requests import HOSTS
 from api.runtime import READ_MODELS, Runtime, opened
+from api.sealing import Interval
 from api.settings import DEFAULT_DATA, EdgeSettings, Settings
 from api.terminal import CommandError, Terminal
 from domain.events.envelope import prepare
 from projections.engine import catch_up
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - known here so that it is told from one address
 BACKLOG = 1_024
+ANSWER_MAX_S = 30.0  # one statement of a reader: longer ones would take the connections from everybody else
 SHUTDOWN_S = 5  # how long open requests may still take when the service is told to stop
 
 
@@ -79,16 +82,23 @@ def local_door(settings: Settings, listening: socket.socket) -> Door:
     return Door(issuer.access(limits_of(settings.edge)), issuer)
 
 
-def hosts_of(edge: EdgeSettings) -> frozenset[str]:
-    """Return the names under which the service is reached."""
+def hosts_of(edge: EdgeSettings, host: str = "127.0.0.1") -> frozenset[str]:
+    """Return the names the service answers to: those of loopback, its own outside, and the address it is bound to."""
     outside = urlsplit(edge.outside).hostname if edge.outside else None
-    return HOSTS | {f"[{outside}]" if ":" in outside else outside} if outside else HOSTS
+    names = {name for name in (outside, None if host in EVERY_ADDRESS else host) if name}
+    return HOSTS | {f"[{name}]" if ":" in name else name.lower() for name in names}
 
 
 def run(
-    runtime: Runtime, listening: socket.socket, door: Door, edge: EdgeSettings, ready: Callable[[str], None]
+    runtime: Runtime,
+    listening: socket.socket,
+    door: Door,
+    edge: EdgeSettings,
+    ready: Callable[[str], None],
+    *,
+    seal_every_s: float = 0,
 ) -> int:
-    """Serve until told to stop."""
+    """Serve until told to stop, and seal at intervals where one is given."""
     address = address_of(listening)
 
     class Server(uvicorn.Server):
@@ -101,7 +111,12 @@ def run(
             app.state.stopping.set()  # streams and waiting readers end now, not at the grace period's end
             await super().shutdown(sockets=sockets)
 
-    app = build(runtime, door.access, hosts_of(edge), https=(edge.outside or "").startswith("https://"))
+    app = build(
+        runtime,
+        door.access,
+        hosts_of(edge, listening.getsockname()[0]),
+        https=(edge.outside or "").startswith("https://"),
+    )
     if door.issuer is not None:
         issuing.install(app, door.issuer)
     config = uvicorn.Config(
@@ -117,9 +132,13 @@ def run(
     prepare()
     follower = runtime.follower()
     follower.start()
+    sealing = Interval(runtime, seal_every_s)
+    if seal_every_s:
+        sealing.start()
     try:
         Server(config).run(sockets=[listening])
     finally:
+        sealing.stop()
         follower.stop()
         listening.close()
     return 0
@@ -140,21 +159,22 @@ def serve(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> 
         raise CommandError(str(error)) from None
     listening = listen(given.host, given.port, guarded=access is not None)
     door = local_door(settings, listening) if given.dev else Door(access or Access())
+    if given.host in EVERY_ADDRESS and settings.edge.outside is None:
+        terminal.say("RECOUNT_PUBLIC_URL is not set: the service answers to loopback's names only.")
     if not given.dev and access is None:
         terminal.say(
             "No issuer of tokens is configured (RECOUNT_ISSUER, RECOUNT_JWKS; or --dev): nobody gets in."
         )
-    with opened(settings, terminal.say) as runtime:
-        return run(
-            runtime, listening, door, settings.edge, lambda address: terminal.say(f"Recount serves {address}")
-        )
+    with opened(settings, terminal.say, answer_max_s=ANSWER_MAX_S) as runtime:
+        ready = lambda address: terminal.say(f"Recount serves {address}")  # noqa: E731
+        return run(runtime, listening, door, settings.edge, ready, seal_every_s=given.seal_every * 60)
 
 
 def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
     """Import the Harbin case and serve it."""
     listening = listen("127.0.0.1", given.port, guarded=False)
     door = local_door(settings, listening)
-    with opened(settings, terminal.say) as runtime:
+    with opened(settings, terminal.say, answer_max_s=ANSWER_MAX_S) as runtime:
         rejects = Rejects(settings.data_dir / "rejects" / "demo.jsonl")
         with as_file(files("api") / "demo" / "harbin.jsonl") as history:
             tally = import_one(runtime, str(history), rejects, terminal.progress)

@@ -2,14 +2,19 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.events.envelope import REGION_MAX_CHARS
 from domain.events.fields import MalformedError
+from domain.evidence import EvidenceError
+from domain.ledger.signing import NoSealKeyError, SealKey, SealKeyError
 from domain.ledger.vault import MasterKey, VaultError
 
 MASTER_KEY_FILE = "master.key"
+SEAL_KEY_FILE = "seal.key"
+SEAL_NAME = "recount"
 DEFAULT_DATA = Path("data")
 
 
@@ -95,6 +100,11 @@ class Settings:
     owner_url: str | None = None
     master_key: str | None = None
     master_key_file: Path | None = None
+    seal_key: str | None = None
+    seal_key_file: Path | None = None
+    seal_name: str = SEAL_NAME
+    """What begins a ledger's name in its checkpoints: best an address of the operator's, as ledger.example.com."""
+    tsa_url: str | None = None
     issuer: IssuerSettings | None = None
     edge: EdgeSettings = EdgeSettings()
 
@@ -102,12 +112,17 @@ class Settings:
     def read(cls, data_dir: Path, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Return the settings of an environment; raises MalformedError."""
         key_file = environment.get("RECOUNT_MASTER_KEY_FILE")
+        seal_key_file = environment.get("RECOUNT_SEAL_KEY_FILE")
         return cls(
             data_dir=data_dir.absolute(),
             database_url=environment.get("DATABASE_URL") or None,
             owner_url=environment.get("RECOUNT_OWNER_URL") or None,
             master_key=environment.get("RECOUNT_MASTER_KEY") or None,
             master_key_file=Path(key_file) if key_file else None,
+            seal_key=environment.get("RECOUNT_SEAL_KEY") or None,
+            seal_key_file=Path(seal_key_file) if seal_key_file else None,
+            seal_name=environment.get("RECOUNT_SEAL_NAME") or SEAL_NAME,
+            tsa_url=environment.get("RECOUNT_TSA_URL") or None,
             issuer=IssuerSettings.read(environment),
             edge=EdgeSettings.read(environment),
         )
@@ -141,3 +156,36 @@ class Settings:
                 " put it back from its backup (a new key would open nothing)"
             )
         return MasterKey.make(path)
+
+    def sealing_key(self, was_sealed: Callable[[], bool]) -> SealKey:
+        """Return the key that seals: the environment's, a file's, or the embedded data directory's own.
+
+        A key is made only where nothing was sealed yet: whoever handed the public key out would see another one.
+        Raises NoSealKeyError where no key was ever set, SealKeyError.
+        """
+        key = self._sealing_key(was_sealed)
+        try:
+            key.named(f"{self.seal_name}/{'x' * REGION_MAX_CHARS}")
+        except EvidenceError as error:
+            raise SealKeyError(f"RECOUNT_SEAL_NAME: {error}") from error
+        return key
+
+    def _sealing_key(self, was_sealed: Callable[[], bool]) -> SealKey:
+        if self.seal_key:
+            return SealKey.parse(self.seal_key, "RECOUNT_SEAL_KEY")
+        if self.seal_key_file:
+            return SealKey.read(self.seal_key_file)
+        if self.database_url:
+            raise NoSealKeyError(
+                "a key is needed to seal with: set RECOUNT_SEAL_KEY_FILE to a file with 32 random bytes in base64"
+                " (head -c 32 /dev/urandom | base64), or RECOUNT_SEAL_KEY to the text"
+            )
+        path = self.data_dir / SEAL_KEY_FILE
+        if path.exists():
+            return SealKey.read(path)
+        if was_sealed():
+            raise SealKeyError(
+                f"the seal key {path} is missing, and the ledger was sealed with it: put it back from its backup, or"
+                f" put a new one there (head -c 32 /dev/urandom | base64 > {path}) and run recount seal --new-key"
+            )
+        return SealKey.make(path)

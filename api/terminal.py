@@ -205,10 +205,25 @@ def acceptance_lines(answer: Mapping[str, Any]) -> list[str]:
     """Return what accepting a proposal came to as lines a person can read."""
     when = "had been put right before" if answer["repeated"] else "put right"
     lines = [f"{answer['subject']} {when}, under case/{answer['case_id']} at {answer['recordedtime']}"]
+    lines[0] += f", proposed by {answer['proposed_by']}, accepted by {answer['accepted_by']}"
     for remedy in answer["granted"]:
         of = f" on account/{remedy['account_id']}" if remedy["account_id"] else ""
         amount = f", {yuan(remedy['amount_fen'])}" if remedy["amount_fen"] else ""
         lines.append(f"  granted {remedy['kind'].replace('_', ' ')}{of}{amount}")
     lines += [f"  {e['type']} on {e['subject']} {e['id']}" for e in answer["events"]]
     lines.append(f"{len(answer['events'])} events appended, position {answer['position']}")
+    return lines
+
+
+def disclosure_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Return what was disclosed as lines a person can read."""
+    seen = f"{answer['subject']} disclosed to {answer['disclosed_to']} under case/{answer['case_id']}"
+    lines = [f"{seen} at {answer['recordedtime']}: {answer['purpose']}"]
+    for kind, value in answer["values"].items():
+        if isinstance(value, Mapping):
+            lines += [f"  {kind} {name}: {_inline(item)}" for name, item in value.items()]
+        elif isinstance(value, list):
+            lines += [f"  {kind}: {_inline(item)}" for item in value]
+        else:
+            lines.append(f"  {kind}: {value if value is not None else 'not there'}")
     return lines

@@ -310,6 +310,13 @@ class Code(StrEnum):
         "The reason for the removal is not what the account shows.",
     )
 
+    # personal data
+    ERASURE_CASE_OPEN = "erasure.case_open", "rule", "A case that concerns the party is open."
+    ERASURE_SERVICE_RUNNING = "erasure.service_running", "rule", "A contract of the party's goes on."
+    ERASURE_UNSETTLED = "erasure.unsettled", "rule", "An account of the party's is not settled."
+    ERASURE_BLACKLISTED = "erasure.blacklisted", "rule", "A blacklist entry of the party's stands."
+    ERASURE_RETENTION = "erasure.retention", "rule", "The law has the party's records kept longer."
+
     # the dealer
     DEALER_ALREADY_BLOCKED = "dealer.already_blocked", "conflict", "The dealer is blocked already."
     DEALER_NOT_BLOCKED = "dealer.not_blocked", "conflict", "The dealer is not blocked."
@@ -338,6 +345,11 @@ class Code(StrEnum):
         "proposal.same_person",
         "authority",
         "Who proposes a correction does not accept it.",
+    )
+    PROPOSAL_NOT_MADE = (
+        "proposal.not_made",
+        "authority",
+        "What is accepted was proposed under the case by somebody else.",
     )
     PROPOSAL_CHANGED = "proposal.changed", "conflict", "The proposal is not the one that was read."
     PROPOSAL_OUTDATED = "proposal.outdated", "conflict", "What the proposal rests on has changed since."

@@ -7,7 +7,7 @@ counterfactual is given, and whoever executes the commands sees to it that nothi
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -22,10 +22,11 @@ from domain.commands.asking import Asked, Command, event_id
 from domain.counterfactual import ASSUMABLE
 from domain.events.case import RemedyKind
 from domain.events.envelope import Channel
-from domain.events.fields import Day, Identifier, MalformedError, Reference, Text, problems_of
+from domain.events.fields import Day, Identifier, MalformedError, Personal, Reference, Text, problems_of
 from domain.refusals import Code, refuse
 from domain.rules.facts import AccountFacts, PartyFacts, World
 
+TITLE = "What the counterfactual proposes, as it was put forward"
 ASSUMPTIONS_MAX = 1_000  # one for each package of the largest customer
 FORM = ConfigDict(extra="forbid", hide_input_in_errors=True)  # built at once: it is a request's whole body
 
@@ -46,11 +47,10 @@ Staff = Annotated[Reference, AfterValidator(_staff)]
 
 
 @checked_dataclass(frozen=True, slots=True, kw_only=True, config=FORM)
-class Acceptance:
-    """That a person accepts what a counterfactual proposes: its question, its digest, and under which case.
+class Reading:
+    """A counterfactual that was read: its question, its digest, and under which case it is put forward.
 
     The question is asked as the counterfactual was, at its position; `assumptions` may be its answer's whole.
-    Who accepts is not who proposed, where that is said. `refund_method` is needed where money is paid back.
     """
 
     case_id: Identifier
@@ -61,13 +61,6 @@ class Acceptance:
     until: Annotated[Day | None, Field(description="as the counterfactual says it; today else")] = None
     assumptions: Annotated[dict[str, str], Field(max_length=ASSUMPTIONS_MAX)] = Field(default_factory=dict)
     known_at: Annotated[str | None, Field(description="as the counterfactual was asked; now else")] = None
-    accepted_by: Annotated[Staff, Field(description="staff/ID")]
-    proposed_by: Annotated[
-        Staff | None, Field(description="staff/ID of who read and proposed it: somebody else")
-    ] = None
-    channel: Channel = "system"
-    refund_method: Annotated[Text | None, Field(description="how money is paid back: cash, bank, ...")] = None
-    evidenceref: Annotated[Reference | None, Field(description="a document: the decision, a minute")] = None
 
     @property
     def stated(self) -> dict[str, str]:
@@ -77,6 +70,26 @@ class Acceptance:
             for name, value in self.assumptions.items()
             if not any(name.startswith(f"{assumed} of ") for assumed in ASSUMABLE)
         }
+
+
+@checked_dataclass(frozen=True, slots=True, kw_only=True, config=FORM)
+class Proposal(Reading):
+    """That a person puts forward what a counterfactual proposes, for another one to accept."""
+
+    proposed_by: Annotated[Staff | None, Field(description="staff/ID; whoever asks, where not given")] = None
+
+
+@checked_dataclass(frozen=True, slots=True, kw_only=True, config=FORM)
+class Acceptance(Reading):
+    """That a person accepts what another one proposed. `refund_method` is needed where money is paid back."""
+
+    accepted_by: Annotated[Staff | None, Field(description="staff/ID; whoever asks, where not given")] = None
+    proposed_by: Annotated[Staff | None, Field(description="staff/ID of who proposed it: somebody else")] = (
+        None
+    )
+    channel: Channel = "system"
+    refund_method: Annotated[Text | None, Field(description="how money is paid back: cash, bank, ...")] = None
+    evidenceref: Annotated[Reference | None, Field(description="a document: the decision, a minute")] = None
 
 
 def acceptance_of(raw: Mapping[str, Any]) -> Acceptance:
@@ -122,13 +135,16 @@ def remedies(
     now: datetime,
     command_id: str,
 ) -> list[Asked]:
-    """Return the commands that put an accepted proposal into effect: what is granted, then each correction.
+    """Return the commands that put an accepted proposal into effect, in the names of both who stand for it.
 
+    Who proposed attaches the proposal to the case, by its digest; who accepted grants it, and asks for each correction.
     `proposal` is the counterfactual computed again, `world` what it was computed on, `case` as it is now;
     `command_id` is what the commands will be executed under, for what was granted is the corrections' cause.
     Raises Refused where the proposal may not be accepted, or not so.
     """
-    _check(acceptance, proposal, case, world)
+    proposer, acceptor = _two_people(acceptance)
+    check_proposable(acceptance, proposal, case, world)
+    _check_refund(acceptance, proposal)
     corrections = proposal["proposed_events"]
     grants = _grants(corrections)
 
@@ -138,7 +154,7 @@ def remedies(
         return Asked(
             subject=subject,
             command=command,
-            actor=acceptance.accepted_by,
+            actor=acceptor,
             channel=acceptance.channel,
             region=region,
             time=now,
@@ -147,16 +163,25 @@ def remedies(
             causationid=causationid,
         )
 
-    found = [
+    subject, digest = f"case/{case.case_id}", acceptance.proposal_digest
+    attached = case_cmd.AttachEvidence(
+        evidence_id=f"proposal-{digest.removeprefix('sha256:')[:32]}",
+        sha256=digest.removeprefix("sha256:"),
+        media_type="application/json",
+        title=Personal(clear=TITLE),
+    )
+    found = [replace(asked(subject, attached, case.region, digest), actor=proposer)]
+    found += [
         asked(
-            f"case/{case.case_id}",
+            subject,
             case_cmd.GrantRemedy(kind=kind, account_id=account_id, amount_fen=amount_fen or None),
             case.region,
-            acceptance.evidenceref or acceptance.proposal_digest,
+            acceptance.evidenceref or digest,
+            event_id(command_id, 1),
         )
         for (kind, account_id), amount_fen in grants.items()
     ]
-    causes = {remedy: event_id(command_id, number) for number, remedy in enumerate(grants, 1)}
+    causes = {remedy: event_id(command_id, number) for number, remedy in enumerate(grants, 2)}
     for event in corrections:
         correction = _CORRECTIONS[event["type"]]
         found.append(
@@ -189,23 +214,37 @@ def _grants(corrections: Iterable[Mapping[str, Any]]) -> dict[tuple[RemedyKind, 
 # -- whether it may be accepted -----------------------------------------------------------------------------
 
 
-def _check(acceptance: Acceptance, proposal: Mapping[str, Any], case: Case, world: World) -> None:
-    if acceptance.proposed_by == acceptance.accepted_by:
+def _two_people(acceptance: Acceptance) -> tuple[str, str]:
+    """Return who proposed and who accepts; refuses where they are not two."""
+    proposer, acceptor = acceptance.proposed_by, acceptance.accepted_by
+    if acceptor is None:
+        raise MalformedError("accepted_by", "is missing")
+    if proposer is None:
+        refuse(
+            Code.PROPOSAL_NOT_MADE,
+            "Nobody proposed it: one person should propose it under the case, and another one accept it.",
+        )
+    if proposer == acceptor:
         refuse(
             Code.PROPOSAL_SAME_PERSON,
-            f"{acceptance.accepted_by} proposed it: somebody else should accept it.",
-            proposed_by=acceptance.proposed_by,
+            f"{acceptor} proposed it: somebody else should accept it.",
+            proposed_by=proposer,
         )
+    return proposer, acceptor
+
+
+def check_proposable(reading: Reading, proposal: Mapping[str, Any], case: Case, world: World) -> None:
+    """Refuse what can't be put forward: under no case or one of somebody else, changed since it was read, or empty."""
     if not case.opened:
         refuse(Code.CASE_NOT_FOUND, f"There is no case {case.case_id}: open it first.", id=case.case_id)
-    if not _concerns(case, proposal["subject"], world):
+    if not concerns(case, proposal["subject"], world):
         refuse(
             Code.CASE_OTHER_PARTY,
             f"The case {case.case_id} is about neither {proposal['subject']} nor whose it is: name one that is.",
             id=case.case_id,
             party_id=case.party_id,
         )
-    if proposal["proposal_digest"] != acceptance.proposal_digest:
+    if proposal["proposal_digest"] != reading.proposal_digest:
         refuse(
             Code.PROPOSAL_CHANGED,
             "The same question comes to another proposal now: read it, and accept that one.",
@@ -213,6 +252,9 @@ def _check(acceptance: Acceptance, proposal: Mapping[str, Any], case: Case, worl
         )
     if not proposal["proposed_events"]:
         refuse(Code.PROPOSAL_EMPTY, f"There is nothing to put right on {proposal['subject']}.")
+
+
+def _check_refund(acceptance: Acceptance, proposal: Mapping[str, Any]) -> None:
     if acceptance.refund_method is None and proposal["to_refund_fen"]:
         refuse(
             Code.REFUND_METHOD_MISSING,
@@ -221,7 +263,7 @@ def _check(acceptance: Acceptance, proposal: Mapping[str, Any], case: Case, worl
         )
 
 
-def _concerns(case: Case, subject: str, world: World) -> bool:
+def concerns(case: Case, subject: str, world: World) -> bool:
     """Whether a case is about an account, its holder, or the party: one person, however often they were merged."""
     facts = world.facts(subject)
     accounts, holder_id = {subject}, facts.subject.partition("/")[2]

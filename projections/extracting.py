@@ -148,7 +148,8 @@ def extracting(ledger: Ledger, model: ReadModel, region: str | None = None) -> I
     """
     with snapshot(ledger, model.name) as connection:
         connection.execute(
-            "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL synchronize_seqscans = off"
+            "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL synchronize_seqscans = off;"
+            " SET LOCAL statement_timeout = 0"  # whoever reads a whole table has a bound of their own
         )
         try:
             for table, _ in model.tables:  # from here on no generation is dropped under it

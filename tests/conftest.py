@@ -76,6 +76,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield embedded.conninfo
 
 
+@pytest.fixture(scope="module")
+def embedded_only(server: str) -> Iterator[None]:
+    """Let commands of this module use their own data directories, whatever server the other tests are on."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DATABASE_URL", "RECOUNT_OWNER_URL", "RECOUNT_MASTER_KEY", "RECOUNT_MASTER_KEY_FILE"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @contextlib.contextmanager
 def fresh_database(server: str, label: str = "test") -> Iterator[str]:
     """Lend the conninfo of an empty database of one's own."""
@@ -110,7 +119,12 @@ def database_url(server: str) -> Iterator[str]:
 
 def opened_deployment(url: str, master: bytes = MASTER) -> Deployment:
     """Open a deployment on a database; the caller closes it."""
-    return Deployment(Database(lambda: url), lambda _first_use: MasterKey(master))
+    database = Database(lambda: url)
+    try:
+        return Deployment(database, lambda _first_use: MasterKey(master))
+    except BaseException:
+        database.close()
+        raise
 
 
 @pytest.fixture

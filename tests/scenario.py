@@ -11,7 +11,7 @@ from typing import Any
 
 from domain.calendar import start_of
 from domain.commands import Asked, Command
-from domain.decisions import decide, needs
+from domain.decisions import decide, is_wide, needs
 from domain.events import Event, Payload, Recorded
 from domain.events import account as ev
 from domain.events import case as case_ev
@@ -113,6 +113,8 @@ class Scenario:
             **more,
         )
         states: dict[str, State] = {}
+        if is_wide(asked):  # all that this world has of accounts and cases concerns the party
+            states = {s: state_of(s, h) for s, h in self.histories.items() if not s.startswith("rulebook/")}
         while missing := needs(asked, states) - states.keys():
             states |= {
                 s: state_of(s, self.histories.get(s, ())) if s in self.histories else begin(s)

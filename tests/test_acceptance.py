@@ -41,7 +41,9 @@ def read(runtime, subject, **question):
 def accepting(proposal, case_id="K1", **more):
     """Return the acceptance of what was read."""
     asked = {k: proposal[k] for k in ("position", "proposal_digest", "until", "assumptions", "known_at")}
-    return acceptance_of({"case_id": case_id, "accepted_by": "staff/S9", **asked, **more})
+    return acceptance_of(
+        {"case_id": case_id, "accepted_by": "staff/S9", "proposed_by": "staff/S8", **asked, **more}
+    )
 
 
 def investigate(runtime, subject, region, case_id="K1"):
@@ -82,7 +84,8 @@ def test_what_a_dispute_comes_to_is_put_right(runtime, name):
     assert after["actual"] == after["lawful"] == before["lawful"]
     assert set(breaches(runtime, ask["subject"]).values()) <= {0}
     kinds = [e["type"] for e in body["events"]]
-    assert kinds == ["RemedyGranted"] * len(body["granted"]) + [e["type"] for e in before["proposed_events"]]
+    proposed = [e["type"] for e in before["proposed_events"]]
+    assert kinds == ["EvidenceAttached", *["RemedyGranted"] * len(body["granted"]), *proposed]
 
 
 def test_the_customer_of_harbin_owes_nothing_and_stands_on_no_list(harbin):
@@ -112,14 +115,24 @@ def test_what_is_put_right_says_by_whom_for_which_case_and_why(harbin):
     before = read(harbin, "account/A-FTTH")
     body = accept(harbin, "account/A-FTTH", accepting(before, "C-HRB", evidenceref="minute 7")).body
     ledger = harbin.deployment.ledger("heilongjiang")
-    granted, *corrections = [ledger.read(e).event for e in ledger.journal.log(before["position"])]
-    assert (granted.type, granted.evidenceref, granted.causationid) == ("RemedyGranted", "minute 7", None)
+    attached, granted, *corrections = [ledger.read(e).event for e in ledger.journal.log(before["position"])]
+    assert (attached.type, attached.actor, f"sha256:{attached.data.sha256}") == (
+        "EvidenceAttached",
+        "staff/S8",
+        before["proposal_digest"],
+    )
+    assert (granted.type, granted.evidenceref, granted.causationid) == (
+        "RemedyGranted",
+        "minute 7",
+        attached.id,
+    )
+    assert (granted.actor, body["proposed_by"], body["accepted_by"]) == ("staff/S9", "staff/S8", "staff/S9")
     assert {e.type for e in corrections} == {"ChargeReversed"}
     assert {e.data.case_id for e in corrections} == {"C-HRB"}
     assert {e.causationid for e in corrections} == {granted.id}
     assert {e.evidenceref for e in corrections} == {before["proposal_digest"]}
     assert {(e.actor, e.correlationid) for e in (granted, *corrections)} == {("staff/S9", "case/C-HRB")}
-    assert [e["id"] for e in body["events"]] == [e.id for e in (granted, *corrections)]
+    assert [e["id"] for e in body["events"]] == [e.id for e in (attached, granted, *corrections)]
 
 
 def test_a_proposal_is_known_by_its_digest_whenever_it_is_read(harbin):
@@ -151,7 +164,7 @@ def test_of_many_who_accept_at_once_one_does(harbin):
     before = read(harbin, "account/A-FTTH")
 
     def press(number):
-        given = accepting(before, "C-HRB", accepted_by=f"staff/S{number}")
+        given = accepting(before, "C-HRB", accepted_by=f"staff/T{number}")
         while True:
             try:
                 return accept(harbin, "account/A-FTTH", given)
@@ -227,6 +240,7 @@ def test_a_refusal_can_be_mended_and_the_proposal_accepted(runtime):
     assert caught.value.code == "refund.method_missing"
     body = accept(runtime, subject, accepting(before, refund_method="bank transfer")).body
     assert [e["type"] for e in body["events"]] == [
+        "EvidenceAttached",
         "RemedyGranted",
         "RemedyGranted",
         "ChargeReversed",
@@ -286,13 +300,16 @@ def test_a_proposal_is_read_and_accepted_on_the_command_line(recount):
     _, read_out, _ = recount("counterfactual", "account/A-FTTH", "--until", "2014-12-17")
     digest = read_out.splitlines()[-1].removeprefix("proposal ")
     ask = ["accept", "account/A-FTTH", "--case", "C-HRB", "--by", "staff/S-9", "--position", "102"]
+    ask += ["--proposed-by", "staff/S-8"]
     ask += ["--until", "2014-12-17", "--digest"]
     code, _, said = recount(*ask, "sha256:" + "0" * 64)
     assert (code, said.count("\n"), "(proposal.changed)" in said) == (1, 1, True)
     assert recount(*ask, "nonsense")[0] == 2
+    code, _, said = recount(*ask, digest, "--proposed-by", "staff/S-9")  # the last one given counts
+    assert (code, "(proposal.same_person)" in said) == (1, True)
     code, lines, _ = recount(*ask, digest)
     assert code == 0
     assert "granted reversal on account/A-FTTH, 454.60 yuan" in lines
     code, document, _ = recount(*ask, digest, "--json")
     again = orjson.loads(document)
-    assert (code, again["repeated"], len(again["events"]), again["position"]) == (0, True, 8, 110)
+    assert (code, again["repeated"], len(again["events"]), again["position"]) == (0, True, 9, 111)

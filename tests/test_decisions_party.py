@@ -2,6 +2,7 @@
 
 from domain.commands import party as cmd
 from domain.events import account as account_ev
+from domain.events import case as case_ev
 from domain.events import party as ev
 from domain.refusals import Code
 from tests.scenario import (
@@ -11,6 +12,7 @@ from tests.scenario import (
     annual,
     blocked,
     charge,
+    closed,
     complaint,
     contact,
     dealer,
@@ -274,6 +276,64 @@ def test_personal_data_is_disclosed_for_a_purpose():
         ev.PersonalDataDisclosed(fields=["name"], purpose="complaint", case_id="K1")
     )
     given(party()).when(show).then_refused(Code.CASE_NOT_FOUND)
+
+
+ERASE = cmd.ErasePersonalData(legal_basis="PIPL art. 47")
+ENDED = [party(), account(), terminated("2010-05-15")]
+
+
+def test_data_is_held_while_a_case_is_open():
+    answered = [Fact(case_ev.ComplaintAnswered(outcome="upheld"), subject="case/K1"), closed()]
+    given(party(), complaint()).when(ERASE).then_refused(Code.ERASURE_CASE_OPEN, id="K1", obstacles=1)
+    given(party(), complaint(), answered).when(ERASE).then(ev.PersonalDataErased(legal_basis="PIPL art. 47"))
+
+
+def test_data_is_kept_while_a_contract_goes_on_and_says_from_when_it_may_go_at_the_earliest():
+    given(party(), account()).when(ERASE, at="2014-12-01").then_refused(
+        Code.ERASURE_SERVICE_RUNNING, id="A1", ask_again_on="2016-12-02"
+    )
+    given(ENDED).when(ERASE).then(ev.PersonalDataErased(legal_basis="PIPL art. 47"))
+
+
+def test_data_is_kept_while_money_is_open_on_either_side():
+    given(ENDED, charge()).when(ERASE).then_refused(Code.ERASURE_UNSETTLED, id="A1")
+    given(ENDED, payment()).when(ERASE).then_refused(Code.ERASURE_UNSETTLED, id="A1")
+
+
+def test_data_is_kept_while_a_blacklist_entry_stands():
+    given(ENDED, listed()).when(ERASE).then_refused(Code.ERASURE_BLACKLISTED, id="B1")
+
+
+KEPT_UNTIL = {
+    "2012-06-30": "2012-12-01",
+    "2012-11-30": "2013-05-01",
+    "2013-08-31": "2014-02-01",
+    "2013-09-01": "2015-09-02",
+    "2016-02-29": "2018-03-02",
+}
+"""When a service ended, and the first day on which its records may go."""
+
+
+def test_records_are_kept_as_long_as_the_law_of_the_day_has_them_kept():
+    for ended, until in KEPT_UNTIL.items():
+        history = [party(), account(), terminated(ended)]
+        given(history).when(ERASE, at=ended).then_refused(Code.ERASURE_RETENTION, id="A1", ask_again_on=until)
+        given(history).when(ERASE, at=until).then(ev.PersonalDataErased(legal_basis="PIPL art. 47"))
+
+
+def test_what_went_to_another_holder_is_kept_from_that_day_on():
+    history = [party(), party("P2"), account(), moved("to")]
+    given(history).when(ERASE, at="2016-03-01").then_refused(
+        Code.ERASURE_RETENTION, ask_again_on="2016-03-02"
+    )
+    given(history).when(ERASE, at="2016-03-02").then(ev.PersonalDataErased(legal_basis="PIPL art. 47"))
+
+
+def test_a_refusal_says_when_the_last_of_all_obstacles_can_be_gone():
+    history = [party(), account(), complaint(), charge(), listed()]
+    given(history).when(ERASE, at="2014-12-01").then_refused(
+        Code.ERASURE_CASE_OPEN, obstacles=4, ask_again_on="2019-04-01"
+    )
 
 
 def test_personal_data_is_erased_once():

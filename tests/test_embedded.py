@@ -171,7 +171,8 @@ def test_a_new_database_keeps_what_it_acknowledged_and_is_reached_only_by_its_ow
         assert query(server.conninfo, "SHOW server_encoding") == "UTF8"
         socket_dir = Path(news_of(fresh)["socket_dir"])
         assert [path.stat().st_mode & 0o777 for path in (fresh, fresh / "pg", socket_dir)] == [0o700] * 3
-    assert said == ["creating the database (first start)…"]
+    assert said[0] == "creating the database (first start)…"
+    assert set(said[1:]) <= {"waiting for the database…"}  # on a busy machine
 
 
 def test_a_setting_of_the_data_directory_cannot_turn_fsync_off(data):

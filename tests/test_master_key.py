@@ -19,7 +19,7 @@ from tests import support
 from tests.conftest import MASTER, opened_deployment
 from tests.support import CLEAR, LEDGER
 
-pytestmark = pytest.mark.storage
+pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("embedded_only")]
 
 OLD, NEW, OTHER = MASTER, bytes(range(1, 33)), bytes(range(2, 34))
 PARTIES = 7

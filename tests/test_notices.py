@@ -37,7 +37,7 @@ from domain.refusals import Refused
 from tests import support
 from tests.conftest import MASTER
 from tests.scenario import REGION
-from tests.support import LEDGER, bring, charge_line, do, select, wait_for
+from tests.support import LEDGER, bring, charge_line, do, event_line, select, wait_for
 
 pytestmark = pytest.mark.storage
 
@@ -371,7 +371,7 @@ def test_a_contact_point_that_became_invalid_is_not_used(writer, provider, deplo
 def test_nobody_is_sought_whose_data_was_erased(writer, provider, deployment, channel):
     """Given a notice that waits, when the party is erased, then it is refused, with or without an address."""
     enqueue(writer, replace(SMS, channel=channel, contact_point_id="CP1" if channel == "sms" else None))
-    do(writer, party_cmd.ErasePersonalData(legal_basis="request"), "party/P1")
+    bring(deployment, event_line("erased", "PersonalDataErased", "party/P1", {"legal_basis": "request"}))
     assert send(writer, WebhookGateway(provider.url)) == {"refused": 1}
     assert (standing(deployment), provider.posts) == (("refused", "party.erased"), [])
 

@@ -18,7 +18,7 @@ from domain.events import case as cv
 from domain.events import dealer as dv
 from domain.events import party as pv
 from domain.ledger.codec import canonical
-from domain.ledger.interchange import importing
+from domain.ledger.interchange import bringing
 from domain.rules.table import RULE_IDS, Inquiry, findings
 from tests.histories import History, mixed
 from tests.lawful import REGION
@@ -643,7 +643,7 @@ def test_however_a_history_is_cut_into_files_and_batches_the_findings_are_the_sa
     runtime, monkeypatch, wrongs, arranged, batch_lines
 ):
     """The whole answer: its words, its order, its digest."""
-    monkeypatch.setattr(importing, "BATCH_LINES", batch_lines)
+    monkeypatch.setattr(bringing, "BATCH_LINES", batch_lines)
     events = [r.event for r in sorted(itertools.chain(*wrongs.histories.values()), key=lambda r: r.position)]
     files = arranged(events, random.Random(batch_lines))
     assert sum(bring(runtime.deployment, *map(canonical, file)).appended for file in files) == len(events)

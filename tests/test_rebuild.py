@@ -534,17 +534,25 @@ def test_an_earlier_deployment_is_brought_along(deployment, monkeypatch):
 
 def test_a_transaction_held_open_while_others_come_loses_nothing(owing, monkeypatch):
     """Given an append that holds its positions and does not commit, when others append, then none is skipped."""
-    from domain.ledger import recorder
+    from domain.ledger import bulk
+    from domain.ledger.interchange import landing
 
-    ledger, really = owing.ledger(LEDGER), recorder._add_links
+    ledger, copying, linking = owing.ledger(LEDGER), landing.copy_in, bulk.add_links
     last = ledger.journal.last_position()
+    slow_ones = []
 
-    def held(connection, events):
-        if events[0].event_id == "A00-SLOW":
+    def seen(connection, rows, links):
+        if any(b"A00-SLOW" in row.state for row in rows):
+            slow_ones.append(connection)
+        copying(connection, rows, links)
+
+    def held(connection, links):  # it has its positions by now
+        if connection in slow_ones:
             connection.execute("SELECT pg_advisory_xact_lock(117)")
-        really(connection, events)
+        linking(connection, links)
 
-    monkeypatch.setattr(recorder, "_add_links", held)
+    monkeypatch.setattr(landing, "copy_in", seen)
+    monkeypatch.setattr(bulk, "add_links", held)
     with owing.database.owner() as holder, ThreadPoolExecutor(4) as pool:
         holder.execute("SELECT pg_advisory_lock(117)")
         slow = pool.submit(bring, owing, payment_line("A00", "SLOW", 100))

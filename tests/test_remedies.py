@@ -49,6 +49,7 @@ def commands(*corrections, of=None, about=None, world=(), **more):
         "position": 9,
         "proposal_digest": DIGEST,
         "accepted_by": "staff/S9",
+        "proposed_by": "staff/S8",
         **more,
     }
     facts = given(party(), party("P2"), account(), *world)
@@ -70,6 +71,9 @@ def refused(code, *corrections, **more):
 
 def test_each_kind_of_remedy_is_granted_once_and_causes_its_corrections():
     found = commands(*CORRECTIONS, refund_method="cash", evidenceref="minute 7")
+    attached, *found = found
+    assert (attached.subject, attached.actor, attached.causationid) == ("case/K1", "staff/S8", None)
+    assert f"sha256:{attached.command.sha256}" == attached.evidenceref == DIGEST
     assert [(a.subject, a.command) for a in found] == [
         ("case/K1", case_cmd.GrantRemedy(kind="reversal", account_id="A1", amount_fen=730)),
         ("case/K1", case_cmd.GrantRemedy(kind="refund", account_id="A1", amount_fen=500)),
@@ -79,7 +83,7 @@ def test_each_kind_of_remedy_is_granted_once_and_causes_its_corrections():
         ("account/A1", cmd.PayRefund(amount_fen=500, method="cash", case_id="K1")),
         ("party/P1", party_cmd.RemoveBlacklistEntry(entry_id="B1", reason="entered_in_error")),
     ]
-    assert [a.causationid for a in found] == [None, None, None, "c.1", "c.1", "c.2", "c.3"]
+    assert [a.causationid for a in found] == ["c.1"] * 3 + ["c.2", "c.2", "c.3", "c.4"]
     assert [a.evidenceref for a in found] == ["minute 7"] * 3 + [DIGEST] * 4
     assert {a.correlationid for a in found} == {"case/K1"}
     assert {(a.actor, a.channel, a.time) for a in found} == {("staff/S9", "system", moment("2014-12-20"))}
@@ -92,7 +96,7 @@ def test_a_service_that_should_run_is_brought_back():
         "region": REGION,
         "data": {"reason": "no_basis"},
     }
-    grant, resume = commands(resumed)
+    _, grant, resume = commands(resumed)
     assert grant.command == case_cmd.GrantRemedy(kind="other", account_id="A1")
     assert resume.command == cmd.ResumeService(reason="no_basis")
 
@@ -110,7 +114,8 @@ def test_where_nothing_is_proposed_there_is_nothing_to_accept():
 
 def test_who_proposed_does_not_accept():
     refused(Code.PROPOSAL_SAME_PERSON, proposed_by="staff/S9")
-    assert commands(CORRECTIONS[0], proposed_by="staff/S8")
+    refused(Code.PROPOSAL_NOT_MADE, proposed_by=None)
+    assert commands(CORRECTIONS[0], proposed_by="staff/S7")
 
 
 def test_money_is_paid_back_in_a_way_somebody_named():

@@ -73,6 +73,9 @@ ALLOWED = {
     "INSERT INTO closing (day, region, began_at) VALUES ('2014-12-31', 'x', now())": {OWNER, WRITER},
     "UPDATE notice_request SET tries = 0": {OWNER, WRITER},
     "DELETE FROM notice_request": ONLY_OWNER,
+    "INSERT INTO sealed_head SELECT 'account/A1', 1, 1, sha256('x')": {OWNER, WRITER},
+    "INSERT INTO sealed_page SELECT 'f', 'x'": {OWNER, WRITER},
+    "SELECT count(*) FROM seal": {OWNER, WRITER, READER},
     "SELECT day FROM closing": {OWNER, WRITER, READER},
     # read models
     f"SELECT balance_fen FROM {MODEL}": {OWNER, PROJECTOR, READER},
@@ -280,5 +283,7 @@ def back_to_one_role(deployment):
             "DROP TRIGGER receipt_is_immutable ON receipt; DROP TRIGGER stream_link_is_immutable ON stream_link;"
             " DROP TRIGGER party_key_is_kept ON party_key; DROP TRIGGER counter_is_kept ON counter;"
             " DROP TRIGGER deployment_key_is_kept ON recount.deployment_key; DROP FUNCTION recount.refuse_change;"
+            " DROP TABLE seal_timestamp, sealed_page, sealed_head, seal;"
+            " DELETE FROM migration WHERE name LIKE '%_seals';"
             " DELETE FROM migration WHERE name LIKE '%_roles'; DELETE FROM recount.migration WHERE name LIKE '%_roles'"
         )

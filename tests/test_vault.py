@@ -165,12 +165,14 @@ def test_a_partys_erasure_destroys_its_keys_in_the_same_moment(runtime, deployme
     support.do(writer, support.account_cmd.MoveService(address="Somewhere Else"))
     ledger = deployment.ledger(LEDGER)
     assert CLEAR["name"].encode() in b"".join(export_plain(ledger, []))
-    support.do(writer, support.party_cmd.ErasePersonalData(legal_basis="PIPL art. 47"), "party/P1")
+    bring(deployment, event_line("end", "ServiceTerminated", "account/A1", {"reason": "customer_request"}))
+    erase = support.party_cmd.ErasePersonalData(legal_basis="PIPL art. 47")
+    support.do(writer, erase, "party/P1", at="2018-01-01")
     exported = b"".join(export_plain(ledger, []))
     assert not any(value.encode() in exported for value in [*CLEAR.values(), "Somewhere Else"])
     keys = support.select(deployment, "SELECT wrapped, destroyed_at IS NOT NULL FROM party_key")
     assert keys == [(None, True)]
-    assert len(support.assert_sound(deployment)) == 4
+    assert len(support.assert_sound(deployment)) == 5
 
 
 @storage

@@ -419,7 +419,7 @@ def test_what_another_writer_did_meanwhile_counts_once(writer, deployment, monke
 
 def _is_locked(deployment):
     try:
-        support.select(deployment, "SELECT 1 FROM counter FOR UPDATE NOWAIT")
+        support.by_owner(deployment, "SELECT 1 FROM counter FOR UPDATE NOWAIT")
     except psycopg.errors.LockNotAvailable:
         return True
     return False

@@ -28,15 +28,17 @@ PRINCIPAL = "recount.principal"
 SESSION = "recount_session"
 PAGES = "/console"
 SIGN_IN = "/console/sign-in"
+FILES = "/console/static/"
 PUBLIC = (
     "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json",
-    "/.well-known/", "/auth/", SIGN_IN, "/console/signed-in", "/console/sign-out", "/console/static/",
+    "/.well-known/", "/auth/", SIGN_IN, "/console/signed-in", "/console/sign-out", FILES,
 )  # fmt: skip
 """Health, metrics, sign-in, keys and static files (the API's description is one). Ending in /: all below it."""
 ENTRANCE = "/"
 """The bare address leads to the console, which asks who it is."""
 STATIC = frozenset({"/docs", "/openapi.json"})
 """Public addresses that are no operations of the API, and so have no tag."""
+NOT_SIGNED_IN = frozenset({"access.token_missing", "access.token_invalid"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+) *\Z", re.IGNORECASE | re.ASCII)
@@ -73,30 +75,32 @@ class Access:
             raise TokenError("no issuer of tokens is configured here")
         return self.verifier.verify(token)
 
-    async def admit(self, scope: Scope) -> None:
+    async def admit(self, scope: Scope) -> Principal | None:
         """Let a request in by its token or session, or, on a public address, as nobody; raises ProblemError."""
         path = str(scope["path"])
         if is_public(path):
             self.limits.anonymous(scope)
-            return
+            return None
         page = path == PAGES or path.startswith(f"{PAGES}/")
         try:
             token = _session(scope) if page else _token(scope)
-            principal = await self._verified(token)
+            principal = await self._verified(token, scope)
         except ProblemError as refused:
             self.limits.anonymous(scope)
-            if page and refused.code != "access.keys_unavailable":
+            if page and refused.code in NOT_SIGNED_IN:
                 raise _to_sign_in(scope) from None
             raise
         self.limits.known(principal)
         if page:
             check_same_site(scope)
         scope[PRINCIPAL] = principal
+        return principal
 
-    async def _verified(self, token: str) -> Principal:
+    async def _verified(self, token: str, scope: Scope) -> Principal:
         found = self.verifier.kept(token) if self.verifier else None
         if found is not None:
             return found
+        self.limits.anonymous(scope, take=False)  # guesses are stopped before they cost a signature
         try:
             return await anyio.to_thread.run_sync(self.verify, token)
         except TokenError as error:
@@ -237,12 +241,10 @@ def _unguarded(context: RouteContext) -> str | None:
         return "a route without a path can't be guarded"
     dependant = getattr(context, "dependant", None)
     tags = getattr(context, "tags", [])
-    if "public" in tags or path in STATIC or (dependant is None and path.startswith("/console/static")):
-        return (
-            None
-            if is_public(path if not path.startswith("/console/static") else f"{path}/")
-            else (f"only {', '.join(PUBLIC)} may be public")
-        )
+    files = dependant is None and f"{path}/".startswith(FILES)
+    if "public" in tags or path in STATIC or files:
+        allowed = is_public(f"{path}/" if files else path)
+        return None if allowed else f"only {', '.join(PUBLIC)} may be public"
     if dependant is None or next(requirements(dependant), None) is None:
         return "say requires(scope), or tag it public"
     return f"{path} is open to everybody: it can require no scope" if is_public(path) else None

@@ -33,14 +33,14 @@ class Buckets:
         """Return how many names are in mind."""
         return len(self._buckets)
 
-    def wait_s(self, name: str, per_s: float) -> float:
-        """Take a request out of a name's bucket and return 0, or return in how many seconds there will be one."""
+    def wait_s(self, name: str, per_s: float, *, take: bool = True) -> float:
+        """Return 0 and take a request out of a name's bucket, or return in how many seconds there will be one."""
         now = self._clock()
         full = per_s * BURST_S
         held, at = self._buckets.pop(name, (full, now))
         held = min(full, held + (now - at) * per_s)
         wait = 0.0 if held >= 1.0 else (1.0 - held) / per_s
-        self._buckets[name] = (held if wait else held - 1.0), now
+        self._buckets[name] = (held - 1.0 if take and not wait else held), now
         if len(self._buckets) > self._max_names:
             self._buckets.popitem(last=False)
         return wait
@@ -64,13 +64,17 @@ class Limits:
         """Count a request of somebody who was let in; raises ProblemError."""
         self._take(principal.subject, self.system_per_s if principal.is_system else self.person_per_s)
 
-    def anonymous(self, scope: Scope) -> None:
-        """Count a request of nobody in particular, by the address it comes from; raises ProblemError."""
-        client = scope.get("client")
-        self._take(f"from {network_of(client[0]) if client else '?'}", self.anonymous_per_s)
+    def anonymous(self, scope: Scope, *, take: bool = True) -> None:
+        """Count a request of nobody in particular, by the address it comes from; raises ProblemError.
 
-    def _take(self, name: str, per_s: float) -> None:
-        wait_s = self._buckets.wait_s(name, per_s) if per_s else 0.0
+        Without `take` it is only seen whether there is one left: before work is done to find out who asks.
+        """
+        client = scope.get("client")
+        name = f"from {network_of(client[0]) if client else '?'}"
+        self._take(name, self.anonymous_per_s, take=take)
+
+    def _take(self, name: str, per_s: float, *, take: bool = True) -> None:
+        wait_s = self._buckets.wait_s(name, per_s, take=take) if per_s else 0.0
         if wait_s:
             after = {"Retry-After": str(max(1, math.ceil(wait_s)))}
             raise ProblemError(

@@ -3,6 +3,7 @@
 from api.commands import (
     calendar,
     comparison,
+    disclosing,
     dossier,
     extract,
     generate,
@@ -11,6 +12,7 @@ from api.commands import (
     notices,
     privacy,
     remedies,
+    seals,
     service,
     transfer,
 )
@@ -23,8 +25,10 @@ GROUPS = (
     history,
     comparison,
     remedies,
+    disclosing,
     dossier,
     calendar,
+    seals,
     notices,
     privacy,
     models,

@@ -7,12 +7,16 @@ from typing import Any
 import orjson
 
 from api.commands.adding import Add, add_workers
-from api.runtime import opened
+from api.runtime import Runtime, opened
+from api.sealing import document, line, seal_one
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
 from domain.closing import Offer, Tariff
 from domain.events.fields import AMOUNT_MAX_FEN, MalformedError, parse_day
+from domain.ledger.application import Ledger
 from domain.ledger.closing import Closed, Closer, ClosingBusyError, summary
+from domain.ledger.seals import SealError
+from domain.ledger.signing import NoSealKeyError, SealKeyError
 from domain.ledger.workers import LostWorkerError
 from domain.ledger.writer import BusyError
 
@@ -67,10 +71,24 @@ def close_day(given: argparse.Namespace, settings: Settings, terminal: Terminal)
                 ) from error
             except (ClosingBusyError, BusyError) as error:
                 raise CommandError(str(error)) from error
-            answers.append(summary(closed))
-            lines += _lines(closed)
+            sealed = _sealed(runtime, ledger)
+            answers.append({**summary(closed), "seal": sealed})
+            lines += [*_lines(closed), *([line(sealed)] if sealed else [])]
     terminal.answer({"day": day.isoformat(), "regions": answers}, lines or ["there is no ledger yet"])
-    return 1 if any(a["failed"] for a in answers) else 0
+    return 1 if any(a["failed"] or (a["seal"] or {}).get("failed") for a in answers) else 0
+
+
+def _sealed(runtime: Runtime, ledger: Ledger) -> dict[str, Any] | None:
+    """Seal a ledger once its day is closed; nothing where no key was ever set to seal with.
+
+    What can't be sealed is told and hinders no other ledger's close.
+    """
+    try:
+        return document(seal_one(runtime, ledger))
+    except NoSealKeyError:
+        return None
+    except (SealError, SealKeyError) as error:
+        return {"ledger": ledger.region, "made": False, "seal": None, "failed": str(error)}
 
 
 def _lines(closed: Closed) -> list[str]:

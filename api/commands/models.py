@@ -1,12 +1,16 @@
 """rebuild, verify: read models made anew, and held against the log."""
 
 import argparse
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from api.commands.adding import Add, add_workers, number
+from api.commands.bundles import refuse_more, verify_bundle
 from api.runtime import READ_MODELS, Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
+from api.trust import keys_of, read_checkpoint, trusted_key
 from domain.ledger.application import Ledger
 from domain.ledger.workers import LostWorkerError
 from projections.engine import Progress, ReadModel, StoppedError, Verdict, install, rebuild, standings, verify
@@ -27,6 +31,24 @@ def register(add: Add) -> None:
     )  # fmt: skip
     check = add("verify", verify_models, "the log's own integrity, and the read models against it")
     check.add_argument("--model", metavar="READ-MODEL", help="only one read model")
+    check.add_argument(
+        "bundle", nargs="?", type=Path, metavar="BUNDLE", help="a dossier's, instead of the ledger"
+    )
+    check.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="VKEY",
+        help="a public key that is trusted, and no other",
+    )
+    check.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="one that was kept elsewhere",
+    )
     which = check.add_mutually_exclusive_group()
     which.add_argument("--full", action="store_true", help="every stream, not a sample")
     which.add_argument(
@@ -123,16 +145,31 @@ def verify_models(given: argparse.Namespace, settings: Settings, terminal: Termi
     def show(done: int, of: int) -> None:
         terminal.progress(f"{done:,} of {of:,} streams")
 
+    named = [trusted_key(text) for text in given.key]
+    if given.bundle is not None:
+        refuse_more(given)
+        return verify_bundle(given.bundle, named, terminal)
+    kept = {str(path): read_checkpoint(path) for path in given.checkpoint}
     with opened(settings, terminal.say) as runtime:
         models = _models(given.model)
         verdicts = []
         for ledger in _ledgers(runtime, given.region):
             install(runtime.deployment, ledger, models)
             sample = None if given.full else given.sample
-            verdicts.append(verify(ledger, models, runtime.clock(), sample=sample, show=show))
-    wrong = sum(len(v.differences) + v.more for v in verdicts)
-    document = {"differences": wrong, "ledgers": [_document(v) for v in verdicts]}
-    terminal.answer(document, [line for v in verdicts for line in _lines(v)] or ["there is no ledger yet"])
+            keys = keys_of(runtime, named)
+            verdicts.append(
+                verify(ledger, models, runtime.clock(), sample=sample, keys=keys, kept=kept, show=show)
+            )
+    lines = [line for v in verdicts for line in _lines(v)] or ["there is no ledger yet"]
+    alone = sorted(kept.keys() - {name for v in verdicts for name in v.seals.kept})
+    lines += [f"{name}: is the checkpoint of no ledger here" for name in alone]
+    wrong = sum(len(v.differences) + v.more for v in verdicts) + len(alone)
+    document = {
+        "differences": wrong,
+        "ledgers": [_document(v) for v in verdicts],
+        "checkpoints_of_no_ledger": alone,
+    }
+    terminal.answer(document, lines)
     return 1 if wrong else 0
 
 
@@ -144,6 +181,7 @@ def _document(verdict: Verdict) -> dict[str, Any]:
         "events": verdict.events,
         "rows": dict(verdict.rows),
         "unchecked": verdict.unchecked,
+        "seals": asdict(verdict.seals),
         "differences": [d._asdict() for d in verdict.differences],
         "more": verdict.more,
     }
@@ -157,6 +195,13 @@ def _lines(verdict: Verdict) -> list[str]:
     if verdict.more:
         lines.append(f"{verdict.ledger}: {verdict.more} more differences")
     lines += [f"{verdict.ledger} {name}: not checked, it is still to be made" for name in verdict.unchecked]
+    lines += [f"{verdict.ledger}: {note}" for note in verdict.seals.notes]
+    seals = verdict.seals
+    if seals.seals:
+        held = f"{seals.seals:,} seal{'' if seals.seals == 1 else 's'} up to position {seals.position:,}"
+        lines.append(
+            f"{verdict.ledger}: {held} looked at, the last of {seals.sealed_at} by {seals.key or 'nobody'}"
+        )
     rows = ", ".join(f"{count:,} rows of {name}" for name, count in verdict.rows.items())
     lines.append(
         f"{verdict.ledger}: {verdict.streams:,} streams with {verdict.events:,} events replayed up to position"

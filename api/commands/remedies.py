@@ -21,7 +21,9 @@ def register(add: Add) -> None:
         "--case", metavar="ID", required=True, help="the complaint or investigation it belongs to"
     )
     asked.add_argument("--by", metavar="staff/ID", required=True, help="who accepts it")
-    asked.add_argument("--proposed-by", metavar="staff/ID", help="who proposed it: somebody else")
+    asked.add_argument(
+        "--proposed-by", metavar="staff/ID", required=True, help="who read and proposed it: somebody else"
+    )
     asked.add_argument(
         "--position", type=int, metavar="N", required=True, help="as the counterfactual said it"
     )

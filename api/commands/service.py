@@ -7,6 +7,10 @@ from api.settings import Settings
 from api.terminal import CommandError, Terminal
 from domain.events.fields import MalformedError
 
+SEAL_EVERY_MIN = 60
+"""How long an event stands unsealed at most while the service runs, in minutes."""
+SEAL_EVERY_MAX_MIN = 7 * 24 * 60
+
 
 def register(add: Add) -> None:
     """Add the commands to the command line."""
@@ -17,6 +21,9 @@ def register(add: Add) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="another than loopback needs an issuer of tokens")
     serve.add_argument(
         "--dev", action="store_true", help="with an issuer of its own for development, on loopback only"
+    )
+    serve.add_argument(
+        "--seal-every", type=_minutes, default=SEAL_EVERY_MIN, metavar="MINUTES", help="0: never by itself"
     )
     token = add("token", _token, "a token of the local issuer of demo and serve --dev")
     token.add_argument(
@@ -54,4 +61,11 @@ def _port(text: str) -> int:
     value = int(text)
     if not 0 <= value < 65_536:
         raise argparse.ArgumentTypeError("should be a port, 0 to 65535")
+    return value
+
+
+def _minutes(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= SEAL_EVERY_MAX_MIN:
+        raise argparse.ArgumentTypeError(f"should be a number from 0 to {SEAL_EVERY_MAX_MIN}")
     return value

@@ -14,13 +14,12 @@ import orjson
 
 from api.commands.adding import Add
 from api.commands.writing import partial
+from api.rejects import REJECTS_FOLDER, expire
 from api.runtime import Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
 from domain.ledger.application import Ledger
 from domain.ledger.interchange import Importer, Refusal, Tally, export_plain, export_sealed
-
-REJECTS_FOLDER = "rejects"
 
 
 def register(add: Add) -> None:
@@ -77,6 +76,7 @@ def import_files(given: argparse.Namespace, settings: Settings, terminal: Termin
         if name != "-" and not Path(name).is_file():
             raise CommandError(f"{name}: is not a file")
     default = settings.data_dir / REJECTS_FOLDER / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.jsonl"
+    expire(settings.data_dir)
     rejects = Rejects(given.rejects or default)
     total = Tally()
     with opened(settings, terminal.say) as runtime:

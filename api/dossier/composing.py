@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
+from api.dossier.proving import Proven, proven, sealed_now
 from api.inquiry import derived, replayed
 from api.runtime import Runtime
 from domain.calendar import day_of
@@ -42,8 +43,11 @@ class Part:
     """What was found on one subject, and what should have happened to it."""
 
     subject: str
+    region: str
     findings: dict[str, Any]
     counterfactual: dict[str, Any]
+    streams: tuple[str, ...]
+    """All streams that were looked at for it, those that are not there among them."""
 
 
 @dataclass(slots=True)
@@ -67,6 +71,10 @@ class Dossier:
     stored: list[LedgerEvent]
     """Every stream that an answer rests on, as it is stored up to the position, in the log's order."""
     numbers: dict[str, int] = field(default_factory=dict)
+    assume: Mapping[str, str] = field(default_factory=dict)
+    """What the lawful side was asked to assume."""
+    proven: Proven | None = None
+    """What proves that these are all events of these streams; None where no key to seal with was ever set."""
 
     @property
     def until(self) -> date:
@@ -104,12 +112,15 @@ def compose(
 ) -> Dossier:
     """Return the dossier of a party, an account, or a case (which is its customer's, or its accounts').
 
-    Raises SubjectError, TooWideError, and MalformedError that names the field.
+    Asked without a position, it seals the ledger and is of the position that is sealed. Raises SubjectError,
+    TooWideError, SealError, SealKeyError, and MalformedError that names the field.
     """
     if kind_of(subject) not in SUBJECTS:
         raise MalformedError("subject", "should be a party, an account or a case")
     check_assumptions(assume or {})
     ledger = runtime.deployment.locate(subject, region)
+    if position is None and (seal := sealed_now(runtime, ledger)) is not None:
+        position = seal.position
     asked, around = inquiry(
         runtime.deployment, subject, runtime.clock(), known_at=known_at, position=position, region=region
     )
@@ -122,7 +133,7 @@ def compose(
         )
         every.update(histories)
         lawful = derived(about, histories, until=asked_day(asked.known_at, asked.region), assume=assume)
-        parts.append(Part(root, findings(about, histories), lawful))
+        parts.append(Part(root, about.region, findings(about, histories), lawful, tuple(sorted(histories))))
     found = [f for p in parts for f in p.findings["findings"]]
     if subject not in {f["subject"] for f in found}:
         found += findings(asked, around)["findings"]
@@ -140,9 +151,11 @@ def compose(
         replays={},
         events=[],
         stored=_stored(ledger, every, asked.position),
+        assume=assume or {},
     )
     dossier.replays = _replays(runtime, dossier)
     dossier.events, dossier.numbers = _numbered(dossier, every)
+    dossier.proven = proven(runtime, ledger, asked.position, {s: len(h) for s, h in every.items()})
     return dossier
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from api.dossier.bundle import FOLDER, FORMAT, MANIFEST
+from api.dossier.bundle import FOLDER, FORMATS, MANIFEST, SIGNATURE
 from api.wording import LANGUAGES
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
@@ -66,14 +66,14 @@ def _check(target: Path) -> None:
     if not _is_dossier(target):
         raise FolderError(f"{target}: has other files in it; name a new folder, or an empty one")
     ours = {*PAGE_NAMES, FOLDER}
-    within = {*_listed(target), Path(MANIFEST).name}
+    within = {*_listed(target), Path(MANIFEST).name, Path(SIGNATURE).name}
     foreign = (names - ours) | {p.name for p in (target / FOLDER).iterdir()} - within
     if foreign:
         raise FolderError(f"{target}: has a file that is no part of a dossier: {min(foreign)}")
 
 
 def _is_dossier(target: Path) -> bool:
-    return _manifest(target).get("format") == FORMAT
+    return _manifest(target).get("format") in FORMATS
 
 
 def _listed(target: Path) -> set[str]:

@@ -1,23 +1,27 @@
-"""POST .../acceptance: a person accepts what a counterfactual proposes, and it is put into effect."""
+"""POST .../proposal and .../acceptance: one person puts forward what a counterfactual comes to, another accepts it."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Body
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from api.access import Principal
 from api.access.principal import INVESTIGATE_DECIDE
 from api.crm.routes import Happened, Key
 from api.investigations.asking import Kind, Named
 from api.problems import ProblemError, documented, retry_after
-from api.remedies import accept
-from api.requests import Counting, Region, Running, Tracing, answer, audience
+from api.remedies import accept, by_its_proposer, propose
+from api.requests import Caller, Counting, Region, Running, Tracing, answer, audience
 from domain.events.case import RemedyKind
+from domain.events.fields import MalformedError
 from domain.ledger.writer import BusyError
 from domain.refusals import Refused
-from domain.remedies import Acceptance
+from domain.remedies import Acceptance, Proposal
 
 NAME = "AcceptProposal"
+PROPOSE = "Propose"
 
 router = audience("investigations", INVESTIGATE_DECIDE)
 
@@ -29,9 +33,33 @@ _ASKED = {
     "proposal_digest": _DIGEST,
     "until": "2014-12-17",
     "assumptions": {"expiry_option": "suspend"},
-    "accepted_by": "staff/S-90",
-    "proposed_by": "staff/S-91",
     "evidenceref": "minute 2014-12-18",
+}
+_PROPOSED = {name: value for name, value in _ASKED.items() if name != "evidenceref"}
+
+
+class Proposed(BaseModel):
+    """What was put forward, and by whom."""
+
+    command_id: str
+    ledger: str
+    subject: str
+    case_id: str
+    position: int = Field(description="the ledger's position it was read at")
+    proposal_digest: str
+    proposed_by: str
+    proposed_at: str
+
+
+_STANDING = {
+    "command_id": "8b9f3f0a4c5e4f7bb0a1c2d3e4f50617",
+    "ledger": "heilongjiang",
+    "subject": "party/P-HRB",
+    "case_id": "C-HRB",
+    "position": 102,
+    "proposal_digest": _DIGEST,
+    "proposed_by": "staff/S-90",
+    "proposed_at": _MOMENT,
 }
 
 
@@ -54,6 +82,8 @@ class Corrected(BaseModel):
     events: list[Happened]
     case_id: str
     proposal_digest: str
+    proposed_by: str
+    accepted_by: str
     granted: list[Granted]
 
 
@@ -78,17 +108,81 @@ _EXAMPLE: dict[str, Any] = {
     ],
     "case_id": "C-HRB",
     "proposal_digest": _DIGEST,
+    "proposed_by": "staff/S-90",
+    "accepted_by": "staff/S-91",
     "granted": [{"kind": "reversal", "account_id": "A-FTTH", "amount_fen": 45460}],
 }
+
+
+def _person(caller: Principal, named: str | None, field: str) -> str:
+    """Return the member of staff who stands for it: whoever asks, by their token. Raises ProblemError."""
+    found = named or caller.subject
+    if not caller.may_act_as(found):
+        raise ProblemError("access.other_actor", f"{field} should be the token's own subject: leave it out")
+    if not found.startswith("staff/"):
+        raise MalformedError(field, "should be staff/ID: a person answers for it")
+    return found
+
+
+@router.post(
+    "/{kind}/{id}/proposal",
+    status_code=201,
+    summary="Put forward what a counterfactual proposes",
+    description="One person reads it and puts it forward under a case; another one accepts it. It is computed again and"
+    " compared. Nothing changes yet. Once for a proposal and a case, whoever asks: the first answer comes again.",
+    operation_id=PROPOSE,
+    response_model=Proposed,
+    responses={
+        201: {"content": {"application/json": {"example": _STANDING}}},
+        **documented(
+            "request.malformed_json",
+            "idempotency.key_missing",
+            "case.not_found",
+            "case.other_party",
+            "proposal.changed",
+            "proposal.empty",
+            "access.other_actor",
+            "subject.ambiguous",
+            "inquiry.too_wide",
+            "body.too_large",
+            "body.unsupported_type",
+            "storage.unavailable",
+        ),
+    },
+)
+def post_proposal(
+    *,
+    runtime: Running,
+    metrics: Counting,
+    trace: Tracing,
+    kind: Kind,
+    identifier: Named,
+    caller: Caller,
+    body: Annotated[Proposal, Body(openapi_examples={PROPOSE: {"summary": "as read", "value": _PROPOSED}})],
+    key: Key,  # noqa: ARG001  as below
+    region: Region = None,
+) -> Response:
+    """Put a proposal forward."""
+    trace.fields["command"] = PROPOSE
+    signed = replace(body, proposed_by=_person(caller, body.proposed_by, "proposed_by"))
+    try:
+        found, repeated = propose(runtime, f"{kind}/{identifier}", signed, region)
+    except Refused as refused:
+        metrics.command(PROPOSE, str(refused.code))
+        raise
+    trace.fields["command_id"] = found["command_id"]
+    metrics.command(PROPOSE, "repeated" if repeated else "accepted")
+    return answer(found, status=201, headers={"Idempotency-Replayed": "true"} if repeated else None)
 
 
 @router.post(
     "/{kind}/{id}/acceptance",
     status_code=201,
     summary="Accept what a counterfactual proposes",
-    description="The counterfactual is computed again at its position; where it still comes to the proposal that was"
-    " read, and no stream it looked at has changed since, its corrections are appended, all or none, with what the"
-    " case grants. Once for a proposal and a case, whatever the Idempotency-Key: the first answer comes again.",
+    description="By somebody else than who proposed it. The counterfactual is computed again at its position; where it"
+    " still comes to the proposal, and no stream it looked at has changed since, its corrections are appended, all or"
+    " none, with what the case grants; both people stand in the case's events. Once for a proposal and a case, whatever"
+    " the Idempotency-Key: the first answer comes again.",
     operation_id=NAME,
     response_model=Corrected,
     responses={
@@ -101,7 +195,9 @@ _EXAMPLE: dict[str, Any] = {
             "proposal.changed",
             "proposal.outdated",
             "proposal.empty",
+            "proposal.not_made",
             "proposal.same_person",
+            "access.other_actor",
             "refund.method_missing",
             "subject.ambiguous",
             "inquiry.too_wide",
@@ -119,14 +215,17 @@ def post_acceptance(
     trace: Tracing,
     kind: Kind,
     identifier: Named,
+    caller: Caller,
     body: Annotated[Acceptance, Body(openapi_examples={NAME: {"summary": "two people", "value": _ASKED}})],
     key: Key,  # noqa: ARG001  every write has one; the proposal itself is what makes this one once
     region: Region = None,
 ) -> Response:
     """Put a proposal into effect."""
     trace.fields["command"] = NAME
+    subject = f"{kind}/{identifier}"
     try:
-        found = accept(runtime, f"{kind}/{identifier}", body, region)
+        signed = replace(body, accepted_by=_person(caller, body.accepted_by, "accepted_by"))
+        found = accept(runtime, subject, by_its_proposer(runtime, subject, signed, region), region)
     except Refused as refused:
         metrics.command(NAME, str(refused.code))
         raise

@@ -43,7 +43,14 @@ Disputed = Annotated[Literal["party", "account", "case"], Path(examples=["party"
                 "application/zip": {"schema": {"type": "string", "format": "binary"}},
             },
         },
-        **documented("account.not_found", "subject.ambiguous", "inquiry.too_wide", "storage.unavailable"),
+        **documented(
+            "account.not_found",
+            "subject.ambiguous",
+            "inquiry.too_wide",
+            "seal.contradicted",
+            "seal.key_missing",
+            "storage.unavailable",
+        ),
     },
 )
 def get_dossier(

@@ -110,6 +110,8 @@ class Account:
     region: str = ""
     opened: bool = False
     party_id: str = ""
+    left_at: dict[str, datetime] = field(default_factory=dict)
+    """When it went from an earlier holder to another party."""
     line_of_business: str = ""
     terms: ev.ContractTerms | None = None
     status: Status = "pending"
@@ -204,8 +206,9 @@ def _migrated(s: Account, _r: Recorded, d: ev.AccountMigrated) -> None:
 
 
 @fold.on(ev.AccountTransferred)
-def _transferred(s: Account, _r: Recorded, d: ev.AccountTransferred) -> None:
+def _transferred(s: Account, r: Recorded, d: ev.AccountTransferred) -> None:
     s.party_id = d.to_party_id
+    s.left_at[d.from_party_id] = r.event.time
     if d.debt_stays_with == "to":
         for debt in (*s.books.charges.values(), *s.books.fees.values()):
             debt.debtor_id = d.to_party_id

@@ -9,7 +9,18 @@ from datetime import datetime
 
 from domain.account import Account
 from domain.commands.asking import Asked, Draft
-from domain.decisions import account, case, dealer, dunning, money, packages, party, rulebook, service
+from domain.decisions import (
+    account,
+    case,
+    dealer,
+    dunning,
+    erasure,
+    money,
+    packages,
+    party,
+    rulebook,
+    service,
+)
 from domain.decisions.hearing import (
     RULINGS,
     Hearing,
@@ -25,13 +36,14 @@ from domain.decisions.hearing import (
 )
 from domain.refusals import Code, Refused
 
-__all__ = ["RULINGS", "Asked", "Code", "Draft", "Refused", "States", "decide", "needs"]
+__all__ = ["RULINGS", "Asked", "Code", "Draft", "Refused", "States", "decide", "is_wide", "needs"]
 
 _MODULES = (
     account,
     case,
     dealer,
     dunning,
+    erasure,
     money,
     packages,
     party,
@@ -58,6 +70,11 @@ def needs(asked: Asked, states: States) -> set[str]:
     if ruling.needs is not None:
         found.update(ruling.needs(Hearing(asked, states), own, asked.command))
     return found
+
+
+def is_wide(asked: Asked) -> bool:
+    """Whether the decision rests on all accounts and cases that speak of the party addressed, which links tell."""
+    return RULINGS[type(asked.command)].wide
 
 
 def decide(asked: Asked, states: States, now: datetime | None = None) -> tuple[Draft, ...]:

@@ -123,6 +123,8 @@ class Ruling(NamedTuple):
     """An opening command that may also come to a stream that is open."""
     accuses: bool
     """The dealer it names does not act: its conduct is what the command is about."""
+    wide: bool
+    """It rests on every account and case that speaks of the party it is addressed to, and so on the log's links."""
 
 
 RULINGS: dict[type[Command], Ruling] = {}
@@ -141,11 +143,12 @@ class Decisions(Generic[S]):
         needs: Callable[[Hearing, S, C], Iterable[str]] | None = None,
         joins: bool = False,
         accuses: bool = False,
+        wide: bool = False,
     ) -> Callable[[Callable[[Hearing, S, C], Payload]], Callable[[Hearing, S, C], Payload]]:
         """Register the function that decides a command; see `Ruling` for what is said of it."""
 
         def register(rule: Callable[[Hearing, S, C], Payload]) -> Callable[[Hearing, S, C], Payload]:
-            RULINGS[kind] = Ruling(rule, new_id, frozenset(after), needs, joins, accuses)
+            RULINGS[kind] = Ruling(rule, new_id, frozenset(after), needs, joins, accuses, wide)
             return rule
 
         return register

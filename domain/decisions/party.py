@@ -311,8 +311,3 @@ def _restrict(_h: Hearing, _p: Party, c: cmd.RestrictProcessing) -> ev.Processin
 @decisions.on(cmd.DisclosePersonalData, after=["merged"])
 def _disclose(_h: Hearing, _p: Party, c: cmd.DisclosePersonalData) -> ev.PersonalDataDisclosed:
     return to_event(ev.PersonalDataDisclosed, c)
-
-
-@decisions.on(cmd.ErasePersonalData, after=["merged"])
-def _erase(_h: Hearing, _p: Party, c: cmd.ErasePersonalData) -> ev.PersonalDataErased:
-    return to_event(ev.PersonalDataErased, c)

@@ -16,7 +16,7 @@ from eventsourcing.utils import Environment
 
 from domain.calendar import CLOCK_SKEW
 from domain.commands.asking import Asked, Draft, event_id
-from domain.decisions import decide, needs
+from domain.decisions import decide, is_wide, needs
 from domain.events.envelope import Event, Recorded
 from domain.events.fields import MalformedError
 from domain.ledger.codec import LedgerEvent
@@ -152,6 +152,8 @@ class Ledger(Application[str]):
         """Load what a command's decision needs, and only that; on a transaction's own connection if given."""
         loaded = Loaded()
         wanted = {asked.subject}
+        if is_wide(asked) and self.database is not None:
+            wanted |= self.journal.concerning(asked.subject, connection)
         for _ in range(NEEDS_ROUNDS_MAX):
             for subject, history in self._read_streams(wanted, connection).items():
                 loaded.add(subject, history)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from domain.commands.asking import Asked, Draft
-from domain.decisions import decide, needs
+from domain.decisions import decide, is_wide, needs
 from domain.events.envelope import Recorded
 from domain.events.links import links_of
 from domain.events.party import PersonalDataErased
@@ -241,6 +241,8 @@ class Batch:
         found: dict[str, Standing] = {}
         states: dict[str, State] = {}
         wanted = {asked.subject}
+        if is_wide(asked):
+            wanted |= self._ledger.journal.concerning(asked.subject, self._connection)
         for _ in range(NEEDS_ROUNDS_MAX):
             for subject, standing in self._standings.load(wanted, self._connection).items():
                 found[subject] = standing

@@ -50,7 +50,14 @@ class Database:
     `conninfo` is asked anew for each connection: an embedded server may have come back elsewhere.
     """
 
-    def __init__(self, conninfo: Callable[[], str], owner_conninfo: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self,
+        conninfo: Callable[[], str],
+        owner_conninfo: Callable[[], str] | None = None,
+        answer_max_s: float | None = None,
+    ) -> None:
+        """`answer_max_s` bounds a reader's statement: who waits longer at a service is better told so."""
+        self._answer_max_ms = round((answer_max_s or 0) * 1000)
         self._owner_conninfo = owner_conninfo or conninfo
         self._conninfo = conninfo
         self._acting: WeakKeyDictionary[Connection, tuple[str, str]] = WeakKeyDictionary()
@@ -67,6 +74,10 @@ class Database:
             name="recount",
         )
 
+    def conninfos(self) -> tuple[str, str]:
+        """Return how the service's user and the owner reach it now, for a process of our own."""
+        return self._conninfo(), self._owner_conninfo()
+
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
@@ -80,7 +91,7 @@ class Database:
             with self._pool.connection() as connection:
                 if self._acting.get(connection) != (role, schema):
                     self._acting.pop(connection, None)
-                    _act(connection, role, schema)
+                    _act(connection, role, schema, self._answer_max_ms if role == READER else 0)
                     self._acting[connection] = role, schema
                 yield connection
         except PoolTimeout as error:
@@ -157,11 +168,14 @@ def _connect(conninfo: str) -> Connection:
         raise StorageError(f"PostgreSQL can't be reached: {str(error).strip()}") from error
 
 
-def _act(connection: Connection, role: str, schema: str) -> None:
-    """Act as a role and look into a schema, in one round trip."""
+def _act(connection: Connection, role: str, schema: str, statement_max_ms: int = 0) -> None:
+    """Act as a role and look into a schema, in one round trip; a statement may take so long, or any time for 0."""
     path = sql.Identifier(schema).as_string(connection)
-    given = [role, path]
-    connection.execute("SELECT set_config('role', %s, false), set_config('search_path', %s, false)", given)
+    connection.execute(
+        "SELECT set_config('role', %s, false), set_config('search_path', %s, false),"
+        " set_config('statement_timeout', %s, false)",
+        [role, path, str(statement_max_ms)],
+    )
 
 
 def _lacking(connection: Connection) -> list[str]:

@@ -234,6 +234,15 @@ class LedgerRecorder(ApplicationRecorder):
         with self.database.connection(self.schema) as connection:
             return [s for (s,) in connection.execute(Q["linked_to"], {"related": subject})]
 
+    def concerning(self, party: str, connection: Connection | None = None) -> set[str]:
+        """Return the accounts a party holds or held, and the cases that concern it or them."""
+        with (
+            contextlib.nullcontext(connection)
+            if connection
+            else self.database.connection(self.schema) as reading
+        ):
+            return {s for (s,) in reading.execute(Q["concerning"], {"party": party})}
+
     def exists(self, subject: str) -> bool:
         """Whether the stream has been opened here."""
         with self.database.connection(self.schema) as connection:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from domain.events.envelope import Event
 from domain.events.fields import Personal, is_sealed, parse_personal
+from domain.ledger.keyfiles import made_once, sync, written_beside
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -37,7 +38,7 @@ class VaultError(Exception):
 
 
 class MasterKey:
-    """The key that wraps the others. It never leaves the process's memory.
+    """The key that wraps the others. It never leaves the memory of the processes that work for one command.
 
     `old` is the one whose place it is taking, as long as that is under way: it unwraps, and wraps nothing any more.
     """
@@ -93,14 +94,7 @@ class MasterKey:
     @classmethod
     def make(cls, path: Path) -> "MasterKey":
         """Make a new key in a file only its owner may read, safe on disk before it is used."""
-        temporary = _written(path, cls(os.urandom(KEY_BYTES)).text)
-        try:
-            os.link(temporary, path)  # never over a key that somebody else just made
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-        _sync(path.parent)
+        made_once(path, cls(os.urandom(KEY_BYTES)).text)
         return cls.read(path)
 
     def put(self, path: Path) -> None:
@@ -109,8 +103,8 @@ class MasterKey:
             kept = path.with_name(f"{path.name}.{self.read(path).id}")
             if not kept.exists():
                 os.link(path, kept)
-        _written(path, self.text).replace(path)
-        _sync(path.parent)
+        written_beside(path, self.text).replace(path)
+        sync(path.parent)
 
     def wrap(self, key: bytes) -> bytes:
         """Return a key wrapped (RFC 3394)."""
@@ -126,27 +120,6 @@ class MasterKey:
             raise VaultError(
                 "the master key is not the one this deployment's keys were wrapped with"
             ) from None
-
-
-def _written(path: Path, text: str) -> Path:
-    """Write a file beside the one it is to be, its owner's alone and safe on disk; return where."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(handle, text.encode("ascii") + b"\n")
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    return temporary
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder's entries survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class Secrets:
@@ -314,7 +287,9 @@ class Vault:
         key_ids = {p.key_id for p in sealed.values() if p.key_id}
         for key_id, _owner, wrapped in store.by_id(key_ids) if key_ids else ():
             key_ids.discard(key_id)
-            if wrapped is not None:
+            if wrapped is None:
+                self.forget([key_id])
+            else:
                 standing[key_id] = self._remember(key_id, wrapped)
         if key_ids:
             raise VaultError(f"{event.source}#{event.id}: is sealed with a key that is not here")
@@ -331,9 +306,13 @@ class Vault:
             clear[name] = text.decode()
         return clear
 
-    def forget(self) -> None:
-        """Drop every unwrapped key from memory."""
-        self._ciphers.clear()
+    def forget(self, key_ids: Iterable[str] | None = None) -> None:
+        """Drop some unwrapped keys from memory, or all."""
+        if key_ids is None:
+            self._ciphers.clear()
+        else:
+            for key_id in key_ids:
+                self._ciphers.pop(key_id, None)
 
     def _known_keys(self, owners: Iterable[str], store: KeyStore) -> tuple[dict[str, str], set[str]]:
         """Return each owner's newest key id, ready for `seal`, and the owners who have a destroyed one."""
@@ -341,6 +320,7 @@ class Vault:
         erased: set[str] = set()
         for owner, key_id, wrapped in store.of_owners(owners):
             if wrapped is None:
+                self.forget([key_id])
                 erased.add(owner)
             else:
                 self._remember(key_id, wrapped)

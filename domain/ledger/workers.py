@@ -78,7 +78,7 @@ def conninfo_of(ledger: Ledger) -> str:
 
 
 def connect(conninfo: str, role: str, *schemas: str) -> Connection:
-    """Return a worker's own connection, acting as a role of the service; it looks into some schemas."""
+    """Return a worker's own connection, which acts as a role and looks into some schemas."""
     connection: Connection = psycopg.connect(conninfo, autocommit=True, row_factory=tuple_row)
     connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
     path = sql.SQL(", ").join(map(sql.Identifier, schemas))

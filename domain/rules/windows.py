@@ -6,6 +6,7 @@ what it forbids is allowed from the day after its last one (General Principles o
 """
 
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from domain.events.account import ContractTerms
 
@@ -16,6 +17,9 @@ FIXED_LINES = frozenset({"fixed_broadband", "fixed_voice"})
 FIXED_LINE_GRACE_DAYS = 30
 TERMINATION_DAYS = 60
 BLACKLIST_RETENTION_YEARS = 5
+REAL_NAME_RETENTION_YEARS = 2
+REAL_NAME_FROM = date(2013, 9, 1)
+BILLING_RETENTION_MONTHS = 5
 COMMITMENT_FIRST_FROM = date(2014, 12, 17)
 """From this day on a commitment is made before a complaint is handled: the third measure of 2014-12-17."""
 
@@ -73,8 +77,43 @@ def blacklist_retention_end(bad_conduct_ended_on: date) -> date:
 
     Credit Reporting Regulation (2013-03-15), art. 16, as the model.
     """
-    year = bad_conduct_ended_on.year + BLACKLIST_RETENTION_YEARS
+    return _years_after(bad_conduct_ended_on, BLACKLIST_RETENTION_YEARS)
+
+
+class Retention(NamedTuple):
+    """Until when the records of a service are kept at least, and what has them kept; from `until` on they may go."""
+
+    until: date
+    citation: str
+
+
+def retention_of(ended_on: date) -> Retention:
+    """Return how long the law has a party's records kept after its service ended.
+
+    Identity records two years (of services that ended since the Provisions are in force), original billing data five
+    months; for other services than telephones the same is assumed.
+    """
+    months = ended_on.month + BILLING_RETENTION_MONTHS
+    first = date(ended_on.year + (months - 1) // 12, (months - 1) % 12 + 1, 1)
+    billing = Retention(
+        first
+        + timedelta(
+            days=ended_on.day
+        ),  # the day after, at the earliest; at the end of a month some days more
+        "Telecommunications Service Specification (MII Order 36 of 2005): original billing data, 5 months (assumed)",
+    )
+    if ended_on < REAL_NAME_FROM:
+        return billing
+    identity = Retention(
+        _years_after(ended_on, REAL_NAME_RETENTION_YEARS) + ONE_DAY,
+        "Provisions on Registering Telephone Users' True Identity (MIIT Order 25 of 2013), art. 10: 2 years after the"
+        " service ended",
+    )
+    return max(billing, identity)
+
+
+def _years_after(day: date, years: int) -> date:
     try:
-        return bad_conduct_ended_on.replace(year=year)
+        return day.replace(year=day.year + years)
     except ValueError:  # 29 February
-        return date(year, 3, 1)
+        return date(day.year + years, 3, 1)

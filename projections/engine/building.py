@@ -111,6 +111,8 @@ def rebuild(
 ) -> bool:
     """Make a model anew and swap it in; whether that was done before `stop` was set.
 
+    Where there is much to fold, `workers` processes do it; with 0 this one does, whatever there is.
+
     Takes up what an earlier rebuild of the same program left, and begins anew where another one left it: a fix changes
     what was folded before it too. Raises StoppedError where an event can't be folded.
     """
@@ -231,7 +233,7 @@ def _fold_all(ledger: Ledger, task: Task, workers: int, meter: _Meter, stop: thr
     with ledger.journal.database.connection(ledger.schema) as connection:
         row = connection.execute(Q["built_so_far"], {"generation": task.site.generation}).fetchone()
     few = row is not None and row[3] - row[2] <= INLINE_EVENTS
-    if few:
+    if few or not workers:
         for _ in _ranges(task):
             meter.show("folding")
             if stop.is_set():

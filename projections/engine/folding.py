@@ -133,12 +133,15 @@ def fold(
     present, known = _bare(now), [known_from(s) for s in history]
     moment, latest = max(present, known[0]), max(known)
     taken = sorted(history, key=attrgetter("place"))
+    counted_from = latest
     if latest > moment:
         taken = [s for s in taken if known_from(s) <= moment]
+        counted_from = max(map(known_from, taken))
     state = model.begin(subject)
     model.step(state, taken[0])
     _step_on(model, state, taken[1:])
-    seen = Seen(subject, len(history), history[-1].position, now if moment is present else _aware(moment))
+    at = now if moment is present else _aware(moment)
+    seen = Seen(subject, len(history), history[-1].position, at, _aware(counted_from))
     rows = model.rows(state, seen)
     if latest <= present:
         return Folded(seen, rows, rows.changes_at), Kept(state, len(history), taken[-1].place, latest)
@@ -164,9 +167,9 @@ def _fold_on(
     """Fold a stream's next events, which are its latest."""
     _step_on(model, kept.state, events)
     last = events[-1]
-    seen = Seen(subject, last.version, last.position, now)
-    rows = model.rows(kept.state, seen)
     latest = max(kept.known_from, *map(known_from, events))
+    seen = Seen(subject, last.version, last.position, now, _aware(latest))
+    rows = model.rows(kept.state, seen)
     return Folded(seen, rows, rows.changes_at), Kept(kept.state, last.version, last.place, latest)
 
 

@@ -41,12 +41,16 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was folded: a stream's first `version` events, the last of them at `position`, as it is `now`."""
+    """What was folded: a stream's first `version` events, the last of them at `position`, as it is `now`.
+
+    `counted_from` is the latest moment from which one of the events that were taken counts and is known.
+    """
 
     subject: str
     version: int
     position: int
     now: datetime
+    counted_from: datetime | None = None
 
 
 class ReadModel(ABC):

@@ -20,7 +20,10 @@ from domain.ledger.application import Q as LOG
 from domain.ledger.codec import LedgerEvent, chain, genesis
 from domain.ledger.database import Connection
 from domain.ledger.recorder import stored
+from domain.ledger.sealchecks import Keys, SealsSeen, check_seals
+from domain.ledger.seals import Q as SEALS
 from domain.replay import effective_at
+from projections.engine.authentic import check_columns, check_prints
 from projections.engine.generations import look_at
 from projections.engine.model import ReadModel, Row, Seen, Tables
 from projections.engine.storing import Q, canonical, digest_of, part_of, total
@@ -53,6 +56,8 @@ class Verdict:
     """Rows compared, by model."""
     unchecked: list[str] = field(default_factory=list)
     """Models that this program can't check here: not made yet, or by another version."""
+    seals: SealsSeen = field(default_factory=SealsSeen)
+    """What the log's seals came to."""
     differences: list[Difference] = field(default_factory=list)
     more: int = 0
     """Differences beyond those that are told."""
@@ -79,12 +84,16 @@ def verify(
     now: datetime,
     *,
     sample: int | None = SAMPLE,
+    keys: Keys = lambda _name: (),
+    kept: Mapping[str, bytes] | None = None,
     show: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Verdict:
     """Check the log and the models of a ledger: `sample` streams drawn at random, or all of them where it is None.
 
-    Always checked: that the log has no gap. Of each stream looked at: its digests' chain, and every row of it. Of
-    all streams: besides, that each model has those and no others, and that its digest is that of its rows.
+    Always checked: that the log has no gap, and the seals, by `keys` and by checkpoints `kept` elsewhere. Of each
+    stream looked at: its digests' chain, its fingerprints, what seals say of it, and every row of it. Of all
+    streams: besides, the whole log against its seals, that each model has those streams and no others, and that its
+    digest is that of its rows.
     """
     found = Verdict(ledger.region)
     with ledger.journal.database.transaction(ledger.schema) as connection:
@@ -92,17 +101,31 @@ def verify(
         _check_positions(connection, found)
         live = _live(connection, models, found)
         subjects = _subjects(connection, sample)
+        if sample is not None:
+            subjects = list(dict.fromkeys([*subjects, *_sealed(connection, sample)]))
+        found.seals = check_seals(
+            connection,
+            ledger.region,
+            keys,
+            lambda subject, text: found.add("seal", subject, text),
+            kept=kept,
+            subjects=None if sample is None else subjects,
+        )
         for first in range(0, len(subjects), STREAMS_AT_ONCE):
             some = subjects[first : first + STREAMS_AT_ONCE]
             look_at(connection, ledger.schema, ledger.schema)
             streams = _streams(connection, some)
             histories: dict[str, list[Recorded]] = {}
             for subject, events in streams.items():
-                _check_chain(subject, events, found)
+                sound = _check_chain(subject, events, found)
                 try:
                     histories[subject] = [ledger.read(e) for e in events]
                 except MapperDeserialisationError as error:
                     found.add("log", subject, str(error))
+                    continue
+                if sound:
+                    check_prints(ledger, connection, events, found.add)
+            check_columns(connection, histories, found.add)
             for one in live:
                 look_at(connection, one.schema, ledger.schema)
                 _check_rows(connection, one, histories, now, found)
@@ -151,17 +174,24 @@ def _streams(connection: Connection, subjects: Sequence[str]) -> dict[str, list[
     return found
 
 
-def _check_chain(subject: str, events: Sequence[LedgerEvent], found: Verdict) -> None:
+def _sealed(connection: Connection, sample: int) -> list[str]:
+    """Return some streams that were sealed: one that was taken away whole is not among those of the log."""
+    return [subject for (subject,) in connection.execute(SEALS["some_sealed"], {"sample": sample})]
+
+
+def _check_chain(subject: str, events: Sequence[LedgerEvent], found: Verdict) -> bool:
+    """Check a stream's versions and digests; whether they are sound."""
     digest = genesis(subject)
     for number, event in enumerate(events, 1):
         digest = chain(digest, event.state)
         if event.originator_version != number:
             found.add("log", subject, f"should have version {number} next, has {event.originator_version}")
-            return
+            return False
         if event.digest != digest:
             found.add("log", subject, f"version {number}: the digest is not that of the stored bytes")
-            return
+            return False
     found.events += len(events)
+    return True
 
 
 # -- a model's rows -----------------------------------------------------------------------------------------

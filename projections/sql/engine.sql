@@ -241,7 +241,8 @@ WHERE model = %(model)s AND version = %(version)s AND state = 'live';
 SELECT position, digest FROM read_model_partition WHERE generation = %(generation)s ORDER BY partition;
 
 -- name: all_streams
-SELECT subject FROM event WHERE version = 1 ORDER BY subject;
+-- Also those that have lost their first event.
+SELECT DISTINCT subject FROM event ORDER BY subject;
 
 -- name: some_streams
 SELECT subject FROM event WHERE version = 1 ORDER BY random() LIMIT %(sample)s;
@@ -265,3 +266,8 @@ ORDER BY e.subject;
 -- In a generation's schema: streams it has that no log has.
 SELECT f.subject FROM folded_stream AS f
 WHERE NOT EXISTS (SELECT FROM event AS e WHERE e.subject = f.subject) ORDER BY f.subject;
+
+-- name: kept_beside
+-- What is kept of events beside their bytes.
+SELECT subject, version, type, source, id, occurred_at, recorded_at FROM event
+WHERE subject = ANY(%(subjects)s) ORDER BY subject, version;

@@ -5,8 +5,9 @@ the reject file with its number, field and reason, and nothing else is lost. Obs
 form, never for conduct. Out: sealed (the stored bytes, with what proves and unlocks them) or in clear.
 """
 
+from domain.ledger.interchange.bringing import Tally
 from domain.ledger.interchange.exporting import export_plain, export_sealed
-from domain.ledger.interchange.importing import Importer, Tally
+from domain.ledger.interchange.importing import Importer
 from domain.ledger.interchange.lines import LINE_MAX_BYTES, Refusal, lines_of, read_arrival, read_object
 
 __all__ = [

@@ -1,53 +1,56 @@
-"""Observed history in: file by file, batch by batch, each event to the ledger of its province."""
+"""Observed history in: a file in chunks, each read and landed, in worker processes where that pays.
+
+What a sealed export says besides its events (whose it is, the keys) decides how the lines after it are taken: a chunk
+with such a line is taken here, line by line, in its turn.
+"""
 
 import base64
 import binascii
 import hmac
-from collections import Counter
+import io
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
 
-from domain.events.envelope import check_subject, ledger_of, text_attribute
+import psycopg
+
+from domain.events.envelope import check_subject, text_attribute
 from domain.events.fields import IDENTIFIER_MAX_CHARS, MalformedError
 from domain.ledger.application import PostgresKeys, Q
-from domain.ledger.database import WRITER
+from domain.ledger.database import WRITER, StorageError
 from domain.ledger.deployment import Deployment, SubjectError
-from domain.ledger.interchange.landing import NEVER_OPENED, land_all
+from domain.ledger.interchange.bringing import (
+    Bringer,
+    Brought,
+    KeyLineError,
+    Tally,
+    read_chunk,
+    read_line,
+    refusal_of,
+)
 from domain.ledger.interchange.lines import (
     DEPLOYMENT_TYPE,
-    KEY_TYPE,
     Arrival,
+    Chunk,
     Refusal,
+    chunks_of,
     lines_of,
     read_object,
 )
 from domain.ledger.interchange.reading import Reader
+from domain.ledger.interchange.workers import Team
 from domain.ledger.vault import VaultError
 
-BATCH_LINES = 4_000  # some 40 ms of writing: the position counter is never held for much longer than that
-BATCH_MAX_BYTES = 4_194_304
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of a file's lines; their sum is the number of lines."""
-
-    appended: int = 0
-    repeated: int = 0
-    refused: int = 0
-    keys: int = 0
-    ledgers: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def lines(self) -> int:
-        """How many lines were read."""
-        return self.appended + self.repeated + self.refused + self.keys
+PARALLEL_FROM_BYTES = 25_165_824
+"""Some 60,000 events, over a second's work for one process: from there on workers are faster, start included."""
+WORKERS_MAX = 3  # two keep a ledger's turn busy, a third fills its gaps; more would only wait
 
 
 class Importer:
     """Brings observed history into a deployment. `refuse` is called for every line that does not land."""
+
+    parallel_from_bytes = PARALLEL_FROM_BYTES
 
     def __init__(
         self,
@@ -55,49 +58,92 @@ class Importer:
         refuse: Callable[[Refusal], None],
         clock: Callable[[], datetime],
         progress: Callable[[Tally], None] | None = None,
+        workers: int | None = None,
     ) -> None:
+        """`workers`: how many processes read and land a long file, by default as many as there are cores for."""
         self.tally = Tally()
         self._deployment = deployment
         self._refuse = refuse
         self._clock = clock
         self._progress = progress
-        self._batch: list[Arrival] = []
-        self._batch_bytes = 0
+        self._workers = min(_cores(), WORKERS_MAX) if workers is None else workers
         self._reader = Reader(deployment.secrets)
-        self._new = True  # whether what comes is expected to be new: it is then looked up only if it is not
+        self._bringer = Bringer(deployment)
         self._own_seal = False  # whether a sealed export told, and proved, that it is of this deployment
 
     def run(self, source: BinaryIO) -> Tally:
-        """Import a whole file; may be stopped anywhere and run again."""
-        for number, line in lines_of(source):
-            self._take(number, line)
-            if len(self._batch) >= BATCH_LINES or self._batch_bytes >= BATCH_MAX_BYTES:
-                self._flush()
-        self._flush()
+        """Import a whole file; may be stopped anywhere and run again.
+
+        Raises StorageError where the connection or a worker process was lost.
+        """
+        expected = _size_of(source)
+        team: Team | None = None
+        seen = 0
+        try:
+            for chunk in chunks_of(source):
+                if team is not None and team.ready():
+                    team.take(chunk)
+                    continue
+                self.take_here(chunk)  # the first in any case: a sealed export begins with whose it is
+                seen += len(chunk.text)
+                if team is None and self._workers > 1 and max(seen, expected) >= self.parallel_from_bytes:
+                    team = Team(self._deployment, self._workers, self)
+            if team is not None:
+                team.finish()
+        except psycopg.OperationalError as error:
+            why = str(error).partition("\n")[0]
+            raise StorageError(
+                f"the connection to PostgreSQL was lost ({why}): run it again, what has landed is told as repeated"
+            ) from error
+        finally:
+            if team is not None:
+                team.close()
         return self.tally
 
-    def _take(self, number: int, line: bytes | None) -> None:
+    # -- what a team asks of the one it works for
+
+    def turn(self) -> tuple[datetime, bool]:
+        """Return the present moment, and whether seals are this deployment's."""
+        return self._clock(), self._own_seal
+
+    def brought(self, brought: Brought) -> None:
+        """Count what became of a chunk."""
+        self.tally.add(brought.tally)
+        for refusal in brought.refusals:
+            self._refuse(refusal)
+        if self._progress is not None:
+            self._progress(self.tally)
+
+    def take_here(self, chunk: Chunk) -> None:
+        """Read and land a chunk in this process."""
         try:
-            arrival = self._reader.read(number, line) if line is not None else None
-            if arrival is None:
-                raw = read_object(line)
-                if raw.get("type") in (KEY_TYPE, DEPLOYMENT_TYPE):
-                    self._flush()
-                    self._take_key(raw)
+            read = read_chunk(self._reader, chunk)
+        except KeyLineError:
+            self._take_line_by_line(chunk)
+        else:
+            self._bring(read)
+
+    # -- in this process
+
+    def _bring(self, read: list[Arrival | Refusal]) -> None:
+        self.brought(self._bringer.bring(read, self._clock(), own_seal=self._own_seal))
+
+    def _take_line_by_line(self, chunk: Chunk) -> None:
+        """Take a chunk in which some line decides how those after it are read."""
+        read: list[Arrival | Refusal] = []
+        for number, line in lines_of(io.BytesIO(chunk.text), chunk.first):
+            try:
+                read.append(read_line(self._reader, number, line))
+            except KeyLineError:
+                if read:
+                    self._bring(read)
+                    read = []
+                try:
+                    self._take_key(read_object(line))
                     self.tally.keys += 1
-                    return
-                arrival = self._reader.checked(number, line, raw)
-        except (MalformedError, SubjectError, VaultError) as error:
-            problem = error.problem if isinstance(error, MalformedError) else None
-            self._reject(
-                number,
-                line or b"",
-                problem.field if problem else "(line)",
-                problem.reason if problem else str(error),
-            )
-            return
-        self._batch.append(arrival)
-        self._batch_bytes += len(arrival.text)
+                except (MalformedError, SubjectError, VaultError) as error:
+                    read.append(refusal_of(number, line, error))
+        self._bring(read)
 
     def _take_key(self, raw: dict[str, Any]) -> None:
         """Take a sealed export's line that is no event: whose export it is, or a party's key."""
@@ -140,40 +186,17 @@ class Importer:
                 self._deployment.master.unwrap(wrapped)
                 connection.execute(Q["add_keys"], {**given, "wrapped": [wrapped]})
 
-    def _reject(self, number: int, line: bytes, where: str, reason: str) -> None:
-        self.tally.refused += 1
-        self._refuse(Refusal(number, where, reason, line))
 
-    def _flush(self) -> None:
-        batch, self._batch, self._batch_bytes = self._batch, [], 0
-        by_ledger: dict[str, list[Arrival]] = {}
-        for arrival in batch:
-            if arrival.seal is not None and not self._own_seal:
-                self._reject(arrival.line, arrival.text, "digest", "was not sealed by this deployment")
-            else:
-                by_ledger.setdefault(ledger_of(arrival.region), []).append(arrival)
-        for name, arrivals in by_ledger.items():
-            self._land(name, arrivals)
-        if batch and self._progress is not None:
-            self._progress(self.tally)
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def _land(self, name: str, arrivals: list[Arrival]) -> None:
-        """Land one ledger's part of a batch; a ledger is made only where something opens in it."""
-        known = self._deployment.ledger(name) is not None
-        if not known and not any(a.kind.OPENS for a in arrivals):
-            for arrival in arrivals:
-                self._reject(arrival.line, arrival.text, "subject", NEVER_OPENED)
-            return
-        try:
-            ledger = self._deployment.ledger_for(arrivals[0].region)
-        except SubjectError as error:
-            for arrival in arrivals:
-                self._reject(arrival.line, arrival.text, "region", str(error))
-            return
-        outcome = land_all(ledger, arrivals, self._clock(), new=self._new)
-        self._new = not outcome.repeated and not outcome.refusals
-        self.tally.appended += outcome.appended
-        self.tally.ledgers[ledger.region] += outcome.appended
-        self.tally.repeated += outcome.repeated
-        for refusal in outcome.refusals:
-            self._reject(refusal.line, refusal.text, refusal.field, refusal.reason)
+
+def _size_of(source: BinaryIO) -> int:
+    """Return how many bytes are to come, 0 where that is not known."""
+    if not source.seekable():
+        return 0
+    at = source.tell()
+    end = source.seek(0, os.SEEK_END)
+    source.seek(at)
+    return end - at

@@ -114,6 +114,19 @@ ORDER BY subject LIMIT %(limit)s;
 -- The streams that some streams speak of.
 SELECT DISTINCT related FROM stream_link WHERE subject = ANY(%(subjects)b::text[]) ORDER BY related;
 
+-- name: concerning
+-- The accounts a party holds or held, and the cases about it, about these accounts, or named by either.
+WITH held AS (
+    SELECT DISTINCT subject FROM stream_link WHERE related = %(party)s AND subject LIKE 'account/%%'
+)
+SELECT subject FROM held
+UNION SELECT subject FROM stream_link WHERE related = %(party)s AND subject LIKE 'case/%%'
+UNION SELECT related FROM stream_link WHERE subject = %(party)s AND related LIKE 'case/%%'
+UNION SELECT link.subject FROM held JOIN stream_link AS link ON link.related = held.subject
+    WHERE link.subject LIKE 'case/%%'
+UNION SELECT link.related FROM held JOIN stream_link AS link ON link.subject = held.subject
+    WHERE link.related LIKE 'case/%%';
+
 -- name: owners
 -- Whose each account or case has been, in the order of the world.
 SELECT link.subject, link.related, link.occurred_at
@@ -219,6 +232,11 @@ RETURNING key_id;
 -- name: destroy_keys
 UPDATE party_key SET wrapped = NULL, destroyed_at = clock_timestamp()
 WHERE owner = ANY(%(owners)b::text[]) AND wrapped IS NOT NULL;
+
+-- name: destroyed_keys
+-- What was destroyed of an owner's keys: the digest of each, and when.
+SELECT key_id, destroyed_digest, destroyed_at FROM party_key
+WHERE owner = %(owner)s AND destroyed_at IS NOT NULL ORDER BY key_id;
 
 -- name: add_destroyed_keys
 INSERT INTO party_key (key_id, owner, wrapped, destroyed_at)
