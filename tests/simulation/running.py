@@ -125,8 +125,8 @@ def _heal(world: World) -> None:
     world.ask(world.asked.values())  # and once more, all of them: each first answer again
     world.bring_all()
     closed = world.close(0)
-    if closed is not None and closed.resumed:  # it went on where it had stopped: what came in behind that waits
-        world.close(0)
+    if closed is not None and closed.resumed:
+        world.close(0)  # it went on where it had stopped: what came in behind that waits for the next
     again = world.close(0)
     assert again is not None
     assert not again.events, f"a day that was closed was closed again: {again.events}"
