@@ -88,7 +88,7 @@ def test_a_client_that_reads_slowly_gets_all_of_it(client, monkeypatch):
         began, got = time.monotonic(), 0
         while time.monotonic() - began < 5.0:
             got += len(reader.recv(65_536))
-            time.sleep(0.02)
+            time.sleep(0.004)
         assert open_streams(client) == 1
         assert got > 100_000
 

@@ -5,6 +5,7 @@ not even to tidy up: what it leaves is what the server makes of it.
 """
 
 import contextlib
+import select
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ import domain.ledger.writer
 from domain.ledger.statement import Statement
 
 WAYS = ("dies before", "dies after", "lost before", "lost after")
+
+ANSWER_S = 30.0
 
 T = TypeVar("T")
 
@@ -127,7 +130,12 @@ def breakable(steps: Steps) -> Iterator[None]:
         return steps.take(lambda: wait(connection, *given, **more), connection.close)
 
     def sending(statement: Any, given: Any) -> None:
-        steps.take(lambda: send(statement, given), statement._pgconn.finish)
+        def done() -> None:
+            send(statement, given)
+            # what is decided meanwhile finds it done: else a seed would be another life on a slower machine
+            select.select([statement._pgconn.socket], [], [], ANSWER_S)
+
+        steps.take(done, statement._pgconn.finish)
 
     def receiving(statement: Any) -> int:
         return steps.take(lambda: rows(statement), statement._pgconn.finish)

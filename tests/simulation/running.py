@@ -44,7 +44,7 @@ def _act(world: World) -> None:
     """Let one thing happen."""
     chance = world.chance
     acts: list[tuple[int, Callable[[], Any]]] = [
-        (30, lambda: world.ask(world.acts.calls(world.now, 8), cancel=0.1)),
+        (30, lambda: world.ask(world.acts.calls(world.now, chance.choice((8, 8, 8, 60))), cancel=0.1)),
         (10, lambda: _again(world)),
         (4, lambda: _other(world)),
         (12, lambda: _tell(world)),
@@ -124,7 +124,9 @@ def _heal(world: World) -> None:
     assert not left, "never answered"
     world.ask(world.asked.values())  # and once more, all of them: each first answer again
     world.bring_all()
-    world.close(0)
+    closed = world.close(0)
+    if closed is not None and closed.resumed:
+        world.close(0)  # it went on where it had stopped: what came in behind that waits for the next
     again = world.close(0)
     assert again is not None
     assert not again.events, f"a day that was closed was closed again: {again.events}"

@@ -22,7 +22,7 @@ from domain.ledger.batch import Answer, KeyReusedError, ReceiptKey, VersionConfl
 from domain.ledger.closing import Closed, Closer
 from domain.ledger.database import Database, StorageError
 from domain.ledger.deployment import Deployment
-from domain.ledger.interchange import Importer, importing
+from domain.ledger.interchange import Importer, bringing
 from domain.ledger.vault import MasterKey
 from domain.ledger.writer import BusyError, Writer, request_digest
 from projections.engine import NotBuiltError, States, StoppedError, advance, catch_up, install, rebuild
@@ -204,14 +204,14 @@ class World:
 
     def bring(self, lines: list[bytes], batch: int) -> None:
         """Import lines as one file, so many at a time."""
-        size, importing.BATCH_LINES = importing.BATCH_LINES, batch
+        size, bringing.BATCH_LINES = bringing.BATCH_LINES, batch
         try:
             refused: list[Any] = []
             Importer(self.deployment, refused.append, self.clock).run(io.BytesIO(b"\n".join(lines)))
         except (Crashed, *LOST) as error:
             self.lost(error)
         finally:
-            importing.BATCH_LINES = size
+            bringing.BATCH_LINES = size
 
     def bring_all(self) -> None:
         """Import all that was ever told, once more: whatever has not landed does now."""
