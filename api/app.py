@@ -7,7 +7,18 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api import billing, crm, feeds, health, investigations, management, problems, reference, registers
+from api import (
+    billing,
+    console,
+    crm,
+    feeds,
+    health,
+    investigations,
+    management,
+    problems,
+    reference,
+    registers,
+)
 from api.metrics import Metrics
 from api.reading import standings_of
 from api.requests import Bounds, RequestContext
@@ -57,6 +68,8 @@ def build(runtime: Runtime) -> FastAPI:
         investigations.router,
         feeds.router,
         health.router,
+        console.router,
+        console.entrance,
     ):
         app.include_router(router)
     reference.install(app)

@@ -332,6 +332,12 @@ _HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
 }
 
 
+def answer_to(error: Exception) -> Response | None:
+    """Return the problem an error is answered with, None for one that nobody foresaw."""
+    make = next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
+    return make(error) if make else None
+
+
 def install(app: FastAPI) -> None:
     """Let the application answer with problems wherever something goes wrong."""
 

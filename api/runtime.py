@@ -18,6 +18,7 @@ from projections.billing_status import BillingStatus
 from projections.blacklist import Blacklist
 from projections.cases import Cases
 from projections.complaints import Complaints
+from projections.directory import Directory
 from projections.dunning import Dunning
 from projections.engine import Follower, ReadModel
 from projections.notices import Notices
@@ -36,6 +37,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     Complaints(),
     Accountability(),
     Timeline(),
+    Directory(),
 )
 
 

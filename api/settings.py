@@ -37,6 +37,11 @@ class Settings:
             master_key_file=Path(key_file) if key_file else None,
         )
 
+    @property
+    def keeps_its_key(self) -> bool:
+        """Whether the master key stands in the embedded data directory, as nothing else says where."""
+        return not (self.master_key or self.master_key_file or self.database_url)
+
     def master(self, first_use: bool) -> MasterKey:  # noqa: FBT001 - the one thing the caller says
         """Return the master key: the environment's, a file's, or the embedded data directory's own.
 

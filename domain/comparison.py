@@ -274,18 +274,18 @@ def _balances(left: Side, right: Side, alone: Mapping[str, Sequence[Recorded]]) 
         return
     region = left.question.region
     since = day_of(min(differing), region)
-    days = sorted({d for side in (left, right) for d in _money_days(side) if d >= since})
+    days = sorted({d for side in (left, right) for d in money_days(side) if d >= since})
     ends = [day_of(side.question.at, region) for side in (left, right)]
-    series = [_series(side, days) for side in (left, right)]
+    found = [series(side, days) for side in (left, right)]
     last: tuple[int | None, int | None] = (None, None)
     for index, day in enumerate(days):
-        now = (series[0][index] if day <= ends[0] else None, series[1][index] if day <= ends[1] else None)
+        now = (found[0][index] if day <= ends[0] else None, found[1][index] if day <= ends[1] else None)
         if now != last and (now[0] != now[1] or last[0] != last[1]):
             yield {"on": day.isoformat(), "left_fen": now[0], "right_fen": now[1]}
         last = now
 
 
-def _money_days(side: Side) -> set[date]:
+def money_days(side: Side) -> set[date]:
     """Return the days on which a side's money moves: a payment's is its value date too."""
     region = side.question.region
     moving = [r for stream in side.streams.values() for r in stream if isinstance(r.event.data, MONEY)]
@@ -294,7 +294,7 @@ def _money_days(side: Side) -> set[date]:
     return {d for d in days if d <= day_of(side.question.at, region)}
 
 
-def _series(side: Side, days: Sequence[date]) -> list[int]:
+def series(side: Side, days: Sequence[date]) -> list[int]:
     """Return a side's balance in fen at the end of each day: of the accounts that are the subject's then."""
     subject, region = side.question.subject, side.question.region
     totals = [0] * len(days)

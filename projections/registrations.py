@@ -1,7 +1,8 @@
 """registrations: on which verification and audit each stands, what was activated on it, and who holds the numbers.
 
-The same person is the same party, or one that was merged into it: the hash of an identity document is sealed, and no
-model sees it. Audits have a deadline by the rulebook, counted when read.
+The same person is the same party, one that was merged into it, or another one registered with the same identity
+document: that is known by its keyed hash, never by the document. Audits have a deadline by the rulebook, counted when
+read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from domain.rules.facts import AccountFacts, PartyFacts
 from domain.rules.identity import number_steps
 from projections.engine import Rows, Seen, Table, reading
 from projections.facts import FactsModel, Kept, facts_of, measures, region_of, rulebook
-from projections.notices import Person, merged_into
+from projections.notices import merged_into
 from projections.paging import Column, Part, page
 
 Q = queries("projections.sql", "registrations.sql")
@@ -85,11 +86,21 @@ class Activation(NamedTuple):
     region: str
 
 
+class Person(NamedTuple):
+    """A party, which one it was merged into, and the keyed hash of the document it was registered with."""
+
+    subject: str
+    party_id: str
+    region: str
+    merged_into: str | None
+    document: str | None
+
+
 class Registrations(FactsModel):
     """The model, as the engine moves it."""
 
     name = "registrations"
-    version = 1
+    version = 2
     for_billing = False  # about people and conduct: nothing a bill is made of
     kinds = frozenset({"account", "party"})
     tables = (
@@ -120,9 +131,16 @@ class Registrations(FactsModel):
             {
                 "registration": list(_registrations(facts, seen.subject)),
                 "registered_by_dealer": list(_verified_by_dealers(facts, seen.subject)),
-                "person": [Person(seen.subject, facts.party_id, region_of(facts), merged_into(facts))],
+                "person": [_person(facts, seen.subject)],
             }
         )
+
+
+def _person(party: PartyFacts, subject: str) -> Person:
+    documents = [d.id_hash.hmac for _, d in party.of(pv.PartyRegistered)]
+    return Person(
+        subject, party.party_id, region_of(party), merged_into(party), documents[-1] if documents else None
+    )
 
 
 def _registrations(party: PartyFacts, subject: str) -> Iterator[Registration]:

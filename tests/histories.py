@@ -105,11 +105,16 @@ class History:
 
     # -- a party
 
-    def party(self, party_id="P", *, contact="CP", **more):
-        """Register a person who can be reached."""
+    def party(self, party_id="P", *, contact="CP", document=None, **more):
+        """Register a person who can be reached, with a document of their own unless one is named."""
         self.subjects["party"] = f"party/{party_id}"
         data = pv.PartyRegistered(
-            kind="individual", id_type="resident_id", id_hash="h", name="n", id_number="1", address="a"
+            kind="individual",
+            id_type="resident_id",
+            id_hash=document or f"of {party_id}",
+            name="n",
+            id_number="1",
+            address="a",
         )
         self.add(data, about=party_id, **more)
         return self.contact(contact, **more) if contact else self

@@ -1,12 +1,19 @@
 """What the storage tests share: one customer to write about, receipts, and work done in other processes."""
 
+import contextlib
 import hashlib
 import io
 import multiprocessing
+import os
+import signal
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import orjson
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from api.runtime import present
 from domain.commands import Asked
@@ -77,12 +84,12 @@ def do(writer, command, subject="account/A1", key=None, **more):
     return answer.body
 
 
-def with_customer(runtime, *account_ids):
-    """Register the customer P1, open accounts for them, and return the ledger's writer."""
+def with_customer(runtime, *account_ids, party="P1"):
+    """Register a customer, open accounts for them, and return the ledger's writer."""
     writer = runtime.writer(REGION)
-    do(writer, register(), "party/P1")
+    do(writer, register(), f"party/{party}")
     for account_id in account_ids or ("A1",):
-        do(writer, open_account(), f"account/{account_id}")
+        do(writer, open_account(party), f"account/{account_id}")
     return writer
 
 
@@ -218,12 +225,47 @@ def wait_for(true, seconds=20.0):
         time.sleep(0.01)
 
 
+@contextlib.contextmanager
+def login(url, label, *statements):
+    """Lend the conninfo of a user of one's own who may connect, after statements about them ({} is their name)."""
+    name, password = f"recount_test_{label}_{os.getpid()}", "only-for-this-test"
+    who = sql.Identifier(name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(who, sql.Literal(password)))
+        connection.execute(
+            sql.SQL("GRANT {} TO CURRENT_USER").format(who)
+        )  # to empty it before PostgreSQL 16
+        for statement in statements:
+            connection.execute(sql.SQL(statement).format(who))
+        try:
+            yield make_conninfo(url, user=name, password=password)
+        finally:
+            connection.execute(sql.SQL("DROP OWNED BY {who}; DROP ROLE {who}").format(who=who))
+
+
 # -- other processes ----------------------------------------------------------------------------------------
 
 
 def processes(count):
     """Return a pool of real processes, which share nothing with this one."""
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+
+
+def killed(job, *given):
+    """Run a job in a process that kills itself in it."""
+    process = multiprocessing.get_context("spawn").Process(target=job, args=given)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def lives(pid):
+    """Whether a process is there and is more than a corpse nobody has fetched."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
 
 
 def pay_in_threads(url, name, account_ids, each, threads=4):

@@ -155,7 +155,8 @@ def test_an_attempt_is_no_delivery_unless_every_channel_was_tried():
     history = year().told("post_expiry", "2014-03-05")
     for channel in ("sms", "call", "visit"):
         history.tried("pre_expiry", channel, notice_id=channel, at="2014-02-15")
-    assert history.verdicts("expiry-notice") == "breach"
+    found = history.findings("expiry-notice")
+    assert found["breach"]["absent_event_types"] == ["NoticeAttempted", "NoticeDelivered"]
     history.tried("pre_expiry", "web_push", notice_id="web", at="2014-02-15")
     assert history.verdicts("expiry-notice") == "kept"
 

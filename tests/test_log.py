@@ -8,22 +8,22 @@ from datetime import timedelta
 from itertools import product
 
 import orjson
-import psycopg
 import pytest
 from eventsourcing.persistence import IntegrityError
 from eventsourcing.popo import POPOApplicationRecorder
 from eventsourcing.projection import ApplicationSubscription
 from psycopg import sql
 
-from api.runtime import READ_MODELS, Runtime, present
+from api.runtime import READ_MODELS, present
 from domain.events import Recorded
 from domain.events.envelope import parse_event
 from domain.events.fields import REGISTRY
+from domain.ledger.database import WRITER
 from domain.ledger.recorder import append
 from domain.ledger.writer import Writer
 from projections.engine import catch_up
 from tests import support
-from tests.conftest import HARBIN, MASTER, fresh_database, import_file, opened_deployment
+from tests.conftest import HARBIN, MASTER, import_file
 from tests.scenario import REGION
 from tests.support import LEDGER, asked, bring, do, opening_line, pay, payment_line, receipt
 
@@ -108,7 +108,7 @@ def test_an_append_that_is_rolled_back_leaves_no_gap(deployment, ledger):
     """Given positions taken in a transaction, when it is rolled back, then the next append gets them."""
 
     def fail():
-        with deployment.database.transaction(ledger.schema) as connection:
+        with deployment.database.transaction(ledger.schema, WRITER) as connection:
             done = append(connection, [stored(ledger, opening_line(a), 1) for a in ("A1", "A2")])
             assert [e.position for e in done] == [1, 2]
             raise ConnectionAbortedError
@@ -208,79 +208,6 @@ def test_an_import_does_not_move_the_recorded_time_of_live_commands(runtime, dep
     bring(deployment, payment_line("A1", at=ahead))
     body = do(Writer(deployment.ledger(LEDGER), lambda: now + timedelta(minutes=1)), pay("P2"))
     assert body["recordedtime"] == (now + timedelta(minutes=1)).isoformat()
-
-
-# -- who may do what ----------------------------------------------------------------------------------------
-
-
-def test_the_applications_role_reads_and_appends(runtime, deployment):
-    """Given the application's role, when it reads and appends through its own connection, then it may."""
-    support.with_customer(runtime)
-    with deployment.database.connection(deployment.ledger(LEDGER).schema) as connection:
-        assert connection.execute("SELECT current_user").fetchone() == ("recount_app",)
-        assert connection.execute("SELECT count(*) FROM event").fetchone() == (2,)
-
-
-FORBIDDEN = [
-    "UPDATE event SET type = 'x'",
-    "DELETE FROM event",
-    "TRUNCATE event",
-    "UPDATE receipt SET response = ''",
-    "DELETE FROM receipt",
-    "TRUNCATE receipt",
-    "UPDATE party_key SET owner = 'party/P2'",
-    "UPDATE party_key SET key_id = 'x'",
-    "UPDATE party_key SET created_at = now()",
-    "DELETE FROM party_key",
-    "UPDATE stream_link SET related = 'party/P2'",
-    "DELETE FROM stream_link",
-    "DELETE FROM counter",
-    "INSERT INTO counter DEFAULT VALUES",
-    "INSERT INTO migration (folder, name) VALUES ('x', 'y')",
-    "CREATE TABLE other ()",
-    "CREATE TABLE recount.other ()",
-    "CREATE TABLE public.other ()",
-    "DROP TRIGGER event_is_immutable ON event",
-    "ALTER TABLE event DISABLE TRIGGER event_is_immutable",
-    "ALTER TABLE event DROP COLUMN digest",
-    "DROP TABLE event",
-    "SET session_replication_role = 'replica'",
-    "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
-    "UPDATE recount.deployment_key SET wrapped = ''",
-    "DELETE FROM recount.ledger",
-]
-
-
-@pytest.fixture(scope="module")
-def standing(server):
-    """Return a deployment with something in it, for tests that change nothing."""
-    with fresh_database(server, "standing") as url:
-        opened = opened_deployment(url)
-        support.with_customer(Runtime(opened))
-        yield opened
-        opened.close()
-
-
-@pytest.mark.parametrize("statement", FORBIDDEN)
-def test_the_applications_role_is_refused_everything_else(standing, statement):
-    """Given what would change the past or the schema, when the application's role tries it, then it may not."""
-    schema = standing.ledger(LEDGER).schema
-    with (
-        pytest.raises(psycopg.errors.InsufficientPrivilege),
-        standing.database.connection(schema) as connection,
-    ):
-        connection.execute(statement)
-    assert len(support.assert_sound(standing)) == 2
-
-
-@pytest.mark.parametrize(
-    "statement", ["UPDATE event SET type = 'x'", "DELETE FROM event WHERE false", "TRUNCATE event CASCADE"]
-)
-def test_the_owner_too_is_refused_a_change_of_events(standing, statement):
-    """Given the tables' owner, when they change events by hand, then the trigger says no, and why."""
-    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="events are never changed"):
-        support.by_owner(standing, statement)
-    assert len(support.assert_sound(standing)) == 2
 
 
 # -- personal data ------------------------------------------------------------------------------------------

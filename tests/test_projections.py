@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL
 
+from api.health import reasons, stopped
+from api.metrics import LedgerCollector
 from api.runtime import Runtime, present
 from domain.calendar import day_of
+from domain.ledger.database import PROJECTOR
 from domain.replay import replay
 from projections.billing_status import BillingStatus, status_of, statuses
 from projections.engine import (
@@ -27,6 +30,7 @@ from projections.engine import (
     advance,
     catch_up,
     install,
+    makings,
     reading,
     standings,
 )
@@ -101,7 +105,7 @@ def forget(deployment):
     """Bring the read models back to the log's beginning."""
     for ledger in deployment.ledgers:
         install(deployment, ledger, MODELS)
-        with deployment.database.transaction(ledger.schema) as connection:
+        with deployment.database.transaction(ledger.schema, PROJECTOR) as connection:
             for number, schema in connection.execute(
                 "SELECT generation, schema_name FROM read_model_generation WHERE state = 'live'"
             ).fetchall():
@@ -366,6 +370,19 @@ def test_followers_that_run_at_once_fold_each_event_once(runtime, deployment, da
     assert_rows_equal_replay(deployment, present())
 
 
+def test_a_ledger_no_follower_has_come_to_says_so_and_fails_nobody(runtime, deployment):
+    """Given a ledger before its first follower, when asked how far it is, then nothing is, and rows are being made."""
+    ledger = deployment.ledger_for(REGION)
+    assert (standings(ledger), makings(ledger)) == ([], [])
+    with pytest.raises(NotBuiltError, match="billing_status is being made in the ledger heilongjiang"):
+        status_of(ledger, "A1")
+    assert f"{LEDGER}: billing_status is being made" in reasons(runtime)
+    assert stopped(runtime) == []
+    collected = {m.name: m.samples for m in LedgerCollector(deployment).collect()}
+    assert [s.value for s in collected["recount_storage_up"]] == [1.0]
+    assert collected["recount_read_model_position"] == []
+
+
 def test_a_model_that_fails_stops_alone_says_where_and_goes_on_after_the_fix(deployment, tally, monkeypatch):
     """Given an event one model can't fold, then it stops right before it, the other goes on, and a fix is enough."""
     monkeypatch.setattr(following_module, "RETRY_S", 0.2)
@@ -411,7 +428,7 @@ def has_row(deployment, region, account_id):
     ledger = deployment.ledger(region)
     try:
         return status_of(ledger, account_id) is not None
-    except (NotBuiltError, psycopg.errors.UndefinedTable):
+    except NotBuiltError:
         return False
 
 

@@ -184,6 +184,24 @@ def test_six_numbers_are_over_the_limit_only_from_2016(harbin):
     assert (later["numbers_max"], later["activated_over_limit"]) == (5, 0)
 
 
+def test_parties_of_one_document_are_one_person(deployment):
+    """Given numbers of three parties of one document, one of which took in a fourth, then one person holds all."""
+    made = History(source="urn:recount:twins").at("2016-07-01")
+    for party, document in (("A", "a"), ("B", "b"), ("C", "a"), ("D", "a"), ("E", "e")):
+        made.party(party, contact=None, document=document)
+        for n in (1, 2):
+            made.account(f"{party}{n}", "mobile", party_id=party)
+            made.number(f"{party}{n}")
+    made.merged("B", "C")
+    bring(deployment, *(canonical(event) for event in made.events), now=KNOWN_AT)
+    catch_up(deployment, MODELS, lambda: KNOWN_AT)
+    ledger = deployment.ledger(LEDGER)
+    shown = {p["person_id"]: (p["parties"], p["numbers_held"], p["over_limit"]) for p in all_persons(ledger)}
+    assert shown == {"A": (["A", "B", "C", "D"], 8, True), "E": (["E"], 2, False)}
+    (found,) = all_persons(ledger, party_id="D", over_limit=True)
+    assert found["person_id"] == "A"
+
+
 def test_the_case_has_no_owner_and_is_to_be_answered_by_christmas_eve(harbin):
     """Four staff spoke to the customer, none of them clearly; nobody owns the case."""
     (case,) = all_cases(harbin, ON)

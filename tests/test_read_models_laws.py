@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from api.runtime import READ_MODELS, present
+from domain.ledger.database import PROJECTOR
 from projections.engine import (
     States,
     StoppedError,
@@ -125,7 +126,7 @@ def test_on_every_case_incremental_rebuilt_and_replayed_are_one(cases, day):
 
 def refold_by_position(deployment, ledger, model, now):
     """Empty the live generation and fold it from the log's beginning, batch by batch."""
-    with deployment.database.transaction(ledger.schema) as connection:
+    with deployment.database.transaction(ledger.schema, PROJECTOR) as connection:
         number, schema = connection.execute(
             "SELECT generation, schema_name FROM read_model_generation WHERE state = 'live' AND model = %s",
             [model.name],

@@ -1,14 +1,18 @@
 """Rebuild: made beside what is read, resumed after a kill, swapped at once, and never noticed by a reader."""
 
+import itertools
+import multiprocessing
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from api.runtime import present
 from domain.ledger.database import migrate
+from domain.ledger.workers import LostWorkerError
 from projections.billing_status import BillingStatus, status_of, statuses
 from projections.engine import (
     Follower,
@@ -28,7 +32,18 @@ from projections.engine import (
 )
 from tests import support
 from tests.conftest import opened_deployment
-from tests.support import LEDGER, bring, charge_line, do, opening_line, pay, payment_line, wait_for
+from tests.support import (
+    LEDGER,
+    bring,
+    charge_line,
+    do,
+    killed,
+    lives,
+    opening_line,
+    pay,
+    payment_line,
+    wait_for,
+)
 
 pytestmark = pytest.mark.storage
 
@@ -36,6 +51,7 @@ MODEL = BillingStatus()
 MODELS = (MODEL,)
 VERSION = MODEL.version
 ACCOUNTS = 12
+PAYMENTS_MAX = 300  # of one writer: what an account's rows take grows with its payments
 
 
 def standing(deployment):
@@ -129,6 +145,29 @@ def test_a_swap_never_takes_readers_back(owing, monkeypatch):
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
+def test_a_rebuild_comes_to_its_end_while_writers_never_pause(owing, monkeypatch, partitions):
+    """Given a log in which something new stands whenever it was read to its end, then the swap comes all the same."""
+    ledger, really, count = owing.ledger(LEDGER), building.move_on, itertools.count()
+
+    def and_then_more(*given, **more):
+        moved = really(*given, **more)
+        number = next(count)
+        bring(owing, *(payment_line(f"A{n:02d}", f"P{number}", 100) for n in range(3)))
+        advance(ledger, MODEL, present)
+        return moved
+
+    monkeypatch.setattr(building, "move_on", and_then_more)
+    monkeypatch.setattr(building, "BATCH_EVENTS", 2)  # it is never near its end either
+    bring(owing, payment_line("A03", "P0", 100))
+    assert rebuild(owing, ledger, MODEL, present, partitions=partitions)
+    assert next(count) > 0
+    while advance(ledger, MODEL, present):
+        pass
+    assert standing(owing).position == ledger.journal.last_position()
+    assert_proven(owing)
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
 def test_processes_fold_a_rebuild_together(owing, monkeypatch, partitions):
     """Given many streams, when several processes rebuild, into parts too, then the rows and digest are the same."""
     monkeypatch.setattr(building, "INLINE_EVENTS", 0)
@@ -176,7 +215,7 @@ def test_commands_and_readers_go_on_and_every_answer_is_right(runtime, deploymen
 
     def write(number):
         count = 0
-        while not done.is_set():
+        while not done.is_set() and count < PAYMENTS_MAX:
             do(writer, pay(f"P{number}-{count}", 100), f"account/A{number}")
             count += 1
         return count
@@ -264,16 +303,6 @@ def rebuild_and_be_killed(url, stage, count):
     rebuild(deployment, deployment.ledger(LEDGER), MODEL, present, show=show)
 
 
-def killed(job, *given):
-    """Run a job in a process that gets killed in it."""
-    import multiprocessing
-
-    process = multiprocessing.get_context("spawn").Process(target=job, args=given)
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
-
-
 @pytest.mark.parametrize(
     ("stage", "count"),
     [("begun", 1), ("folding", 1), ("folding", 4), ("folded", 1), ("following", 1), ("swapped", 1)],
@@ -345,11 +374,46 @@ def fold_in_a_process_and_be_killed(url):
 
 def test_a_rebuild_whose_worker_is_killed_says_so_and_is_resumed(owing, database_url):
     """Given a worker process killed in a rebuild, then the rebuild fails, and another goes on."""
-    with support.processes(1) as pool, pytest.raises(Exception, match="terminated abruptly"):
+    with support.processes(1) as pool, pytest.raises(LostWorkerError, match="a worker process was killed"):
         pool.submit(fold_in_a_process_and_be_killed, database_url).result()
     assert ("building", VERSION) in generations_of(owing)
     assert_proven(owing)
     assert rebuild(owing, owing.ledger(LEDGER), MODEL, present)
+    assert_proven(owing)
+
+
+def rebuild_in_processes_and_be_killed(url, pids):
+    """Rebuild in worker processes, write down which they are, and be killed in the midst of it."""
+    building.INLINE_EVENTS, building.CHUNK_EVENTS = 0, 5
+
+    def show(progress):
+        workers = multiprocessing.active_children()
+        if progress.stage == "folding" and progress.events_done and len(workers) == 2:
+            pids.write_text(" ".join(str(w.pid) for w in workers))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    deployment = opened_deployment(url)
+    rebuild(deployment, deployment.ledger(LEDGER), Slow(), present, workers=2, show=show)
+
+
+class Slow(BillingStatus):
+    """The real model, which takes its time."""
+
+    def rows(self, state, seen):
+        time.sleep(0.2)
+        return super().rows(state, seen)
+
+
+def test_a_rebuild_in_processes_that_is_killed_takes_them_along_and_is_resumed(owing, database_url, tmp_path):
+    """Given a rebuild killed while its processes fold, then they end too, what is read stays, and another goes on."""
+    before, pids = standing(owing), tmp_path / "pids"
+    killed(rebuild_in_processes_and_be_killed, database_url, pids)
+    wait_for(lambda: not any(lives(int(pid)) for pid in pids.read_text().split()))
+    assert standing(owing) == before
+    shown = []
+    assert rebuild(owing, owing.ledger(LEDGER), MODEL, present, show=shown.append)
+    assert shown[0].events_done > 0
+    assert standing(owing).digest == before.digest
     assert_proven(owing)
 
 

@@ -9,6 +9,7 @@ from api.commands import (
     history,
     models,
     notices,
+    privacy,
     remedies,
     service,
     transfer,
@@ -25,5 +26,6 @@ GROUPS = (
     dossier,
     calendar,
     notices,
+    privacy,
     models,
 )

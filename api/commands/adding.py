@@ -1,14 +1,16 @@
 """How a command joins the command line: each module of this package registers its own."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from api.settings import Settings
 from api.terminal import Terminal
 
 Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
+WORKERS_MAX = 32
 Run = Callable[[argparse.Namespace, Settings, Terminal], int]
 """Does a command and returns the exit code."""
 
@@ -37,3 +39,26 @@ def add_inquiry(asked: argparse.ArgumentParser) -> None:
     """Let a question be asked as it was known, and as the log stood."""
     asked.add_argument("--known-at", metavar="T", help="as it was known then; now, where it is not given")
     asked.add_argument("--position", type=int, metavar="N", help="as the log stood then")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Let it be said in how many processes work on many streams is done."""
+    parser.add_argument(
+        "--workers",
+        type=number(WORKERS_MAX),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes, where there are many streams: as many as there are cores, where it is not given",
+    )
+
+
+def number(most: int) -> Any:
+    """Return what reads a number from 1 to another from the command line."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if not 1 <= value <= most:
+            raise argparse.ArgumentTypeError(f"should be a number from 1 to {most}")
+        return value
+
+    return parse

@@ -6,13 +6,14 @@ from typing import Any
 
 import orjson
 
-from api.commands.adding import Add
+from api.commands.adding import Add, add_workers
 from api.runtime import opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
 from domain.closing import Offer, Tariff
 from domain.events.fields import AMOUNT_MAX_FEN, MalformedError, parse_day
 from domain.ledger.closing import Closed, Closer, ClosingBusyError, summary
+from domain.ledger.workers import LostWorkerError
 from domain.ledger.writer import BusyError
 
 TARIFF_MAX_BYTES = 16 * 1024 * 1024  # some hundred thousand offers
@@ -31,6 +32,7 @@ def register(add: Add) -> None:
         help='prices no event has yet, by offer: {"BB-10M": {"monthly_offer_id": "BB-10M-M",'
         ' "monthly_price_fen": 10000, "annual_price_fen": 108000}}',
     )
+    add_workers(closing)
 
 
 def close_day(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
@@ -50,12 +52,19 @@ def close_day(given: argparse.Namespace, settings: Settings, terminal: Terminal)
 
             def show(closed: Closed) -> None:
                 done = sum(closed.events.values())
+                of = f" of {closed.of_streams:,}" if closed.of_streams is not None else ""
+                left = f", {closed.left_s:,.0f} s left" if closed.left_s is not None else ""
                 terminal.progress(
-                    f"{closed.region} {closed.day}: {closed.streams:,} streams, {done:,} events"
+                    f"{closed.region} {closed.day}: {closed.looked_at:,}{of} streams, {done:,} events,"
+                    f" {closed.rate:,.0f} streams/s{left}"
                 )
 
             try:
-                closed = closer.close(day, given.region, show)
+                closed = closer.close(day, given.region, show, given.workers)
+            except LostWorkerError as error:
+                raise CommandError(
+                    f"{ledger.region} {day}: {error}; close the day again, it goes on"
+                ) from error
             except (ClosingBusyError, BusyError) as error:
                 raise CommandError(str(error)) from error
             answers.append(summary(closed))

@@ -1,18 +1,17 @@
 """rebuild, verify: read models made anew, and held against the log."""
 
 import argparse
-import os
 from typing import Any
 
-from api.commands.adding import Add
+from api.commands.adding import Add, add_workers, number
 from api.runtime import READ_MODELS, Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
 from domain.ledger.application import Ledger
+from domain.ledger.workers import LostWorkerError
 from projections.engine import Progress, ReadModel, StoppedError, Verdict, install, rebuild, standings, verify
 from projections.engine.verifying import SAMPLE
 
-WORKERS_MAX = 32
 PARTITIONS_MAX = 64
 
 
@@ -21,11 +20,9 @@ def register(add: Add) -> None:
     names = ", ".join(model.name for model in READ_MODELS)
     make = add("rebuild", rebuild_models, "a read model made anew beside the old one, then swapped in")
     make.add_argument("model", nargs="?", metavar="READ-MODEL", help=f"{names}; all, where it is not given")
+    add_workers(make)
     make.add_argument(
-        "--workers", type=_number(WORKERS_MAX), default=os.cpu_count() or 1, metavar="N", help="processes"
-    )
-    make.add_argument(
-        "--partitions", type=_number(PARTITIONS_MAX), default=1, metavar="N",
+        "--partitions", type=number(PARTITIONS_MAX), default=1, metavar="N",
         help="parts its streams are split into afterwards, each moved by one process at a time",
     )  # fmt: skip
     check = add("verify", verify_models, "the log's own integrity, and the read models against it")
@@ -33,18 +30,8 @@ def register(add: Add) -> None:
     which = check.add_mutually_exclusive_group()
     which.add_argument("--full", action="store_true", help="every stream, not a sample")
     which.add_argument(
-        "--sample", type=_number(10**9), default=SAMPLE, metavar="N", help="so many streams, drawn at random"
+        "--sample", type=number(10**9), default=SAMPLE, metavar="N", help="so many streams, drawn at random"
     )
-
-
-def _number(most: int) -> Any:
-    def parse(text: str) -> int:
-        value = int(text)
-        if not 1 <= value <= most:
-            raise argparse.ArgumentTypeError(f"should be a number from 1 to {most}")
-        return value
-
-    return parse
 
 
 def _models(name: str | None) -> list[ReadModel]:
@@ -108,6 +95,10 @@ def _rebuild_one(
         raise CommandError(
             f"{ledger.region} {model.name} stopped at {error}; what is read stays as it was:"
             " rebuild it again after the fix"
+        ) from error
+    except LostWorkerError as error:
+        raise CommandError(
+            f"{ledger.region} {model.name}: {error}; what is read stays as it was: rebuild it again, it goes on"
         ) from error
     standing = next(s for s in standings(ledger) if s.name == model.name)
     return {

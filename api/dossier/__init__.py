@@ -7,7 +7,7 @@ of it into a folder or a zip. The same question gives the same bytes for ever: n
 
 from api.dossier.bundle import FORMAT, files_of
 from api.dossier.composing import Dossier, compose
-from api.dossier.pages import folder_files, page, page_name
+from api.dossier.pages import folder_files, page, page_name, style_source
 from api.dossier.writing import FolderError, write_folder, zipped
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "folder_files",
     "page",
     "page_name",
+    "style_source",
     "write_folder",
     "zipped",
 ]

@@ -3,7 +3,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -17,26 +16,21 @@ from api.dossier.topics import CORRECTED_BY_PROPOSAL, DONE_LATE, TERMS, TOPICS
 from api.wording import (
     RULES,
     Lang,
+    Telling,
     citation_text,
-    day_text,
     difference_text,
-    instant_text,
-    label,
-    listed,
     name_of,
     observed_texts,
     proposal,
     said,
-    sentence,
     undetermined_text,
     yuan,
 )
-from api.wording.labels import SAID
 from domain.calendar import zone_of
 from domain.events import case as cv
 from domain.events import party as pv
-from domain.events.envelope import data_wire, kind_of
-from domain.events.fields import REGISTRY, parse_day, parse_instant
+from domain.events.envelope import kind_of
+from domain.events.fields import REGISTRY, parse_day
 
 ROWS_MAX = 2_000  # events printed: some 100 pages; all of them stand in the bundle
 REFERENCES_MAX = 40  # event numbers printed behind one finding
@@ -46,9 +40,6 @@ ACTORS_MAX = 60  # members of staff named
 LINES_MAX = 400  # charges and fees of one account, printed one by one
 BREACHES_ROOMY = 9  # as many as a first page holds in its usual type
 NAMES_MAX = 6  # subjects named in a sentence before they are counted
-LATER = timedelta(days=1)
-"""An event recorded longer than this after it happened says when it became known."""
-ASSUMED = "assumed"
 MILESTONES_MAX = 14
 REPEATED = frozenset({"NumberActivated", "SignUpRefused"})
 MILESTONES = REPEATED | {
@@ -117,38 +108,14 @@ class Row:
     findings: Sequence[str]
 
 
-class View:
+class View(Telling):
     """One language's reading of a dossier."""
 
     def __init__(self, dossier: Dossier, lang: Lang, manifest_digest: str) -> None:
-        self.dossier, self.lang, self.manifest_digest = dossier, lang, manifest_digest
-        self.yuan = yuan
+        super().__init__(lang, dossier.region)
+        self.dossier, self.manifest_digest = dossier, manifest_digest
 
     # -- small things
-
-    def t(self, zh: str, en: str) -> str:
-        """Return the text of this page's language."""
-        return zh if self.lang == "zh" else en
-
-    def day(self, value: date | str) -> str:
-        """Return a day in words."""
-        return day_text(parse_day(value), self.lang)
-
-    def moment(self, value: Any) -> str:
-        """Return a moment in words, in the region's time."""
-        return instant_text(parse_instant(value).astimezone(zone_of(self.dossier.region)), self.lang)
-
-    def label(self, group: str, value: object) -> str:
-        """Return the name of a value of the vocabulary."""
-        return label(group, value, self.lang)
-
-    def subject(self, subject: str) -> str:
-        """Return a subject's name: the kind of it and its id."""
-        return f"{self.label('stream', kind_of(subject))} {subject.partition('/')[2]}"
-
-    def listed(self, items: Iterable[str]) -> str:
-        """Return several things one after the other."""
-        return listed(items, self.lang)
 
     def subjects(self, found: Iterable[str]) -> str:
         """Return subjects by kind, with their ids, counted where they are many."""
@@ -779,37 +746,18 @@ class View:
         return found
 
     def _row(self, item: Numbered, findings: Sequence[str]) -> Row:
-        event = item.recorded.event
-        zone = zone_of(event.region)
-        when, known = event.time.astimezone(zone), event.recordedtime.astimezone(zone)
-        source = event.evidenceref
-        by = [self.actor(event.actor), self.label("channel", event.channel)]
-        if source:
-            by.append(
-                self.t("依据：", "source: ") + (SAID[source].of(self.lang) if source in SAID else source)
-            )
+        told = self.event(item.recorded.event)
         return Row(
             number=item.number,
-            when=f"{when:%Y-%m-%d %H:%M}",
-            subject=self.subject(event.subject),
-            text=sentence(event.type, data_wire(event.data), self.lang),
-            by=" · ".join(by),
-            event_id=event.id,
-            known=f"{known:%Y-%m-%d}" if event.recordedtime - event.time > LATER else "",
-            assumed=source == ASSUMED,
+            when=told.when,
+            subject=told.subject,
+            text=told.text,
+            by=told.by,
+            event_id=told.event_id,
+            known=told.known,
+            assumed=told.assumed,
             findings=findings,
         )
-
-    def actor(self, actor: str) -> str:
-        """Return who did something."""
-        kind, _, name = actor.partition("/")
-        if kind == "system" or name == "self":
-            known = SAID.get(name)
-            if known is not None and kind == "system":
-                return known.of(self.lang)
-            if name == "self":
-                return self.t("客户本人", "the customer")
-        return f"{self.label('actor', kind)} {name}"
 
     @property
     def assumed_rows(self) -> str:

@@ -35,7 +35,7 @@ from domain.decisions.hearing import Hearing, check_party
 from domain.events.fields import LIST_MAX_ITEMS
 from domain.events.party import ContactPointAdded
 from domain.ledger.application import Ledger, Loaded, PostgresKeys, Q
-from domain.ledger.database import Connection
+from domain.ledger.database import WRITER, Connection
 from domain.ledger.outbox import Queued, Status, attempt_of, key_of, postpone, settle, take
 from domain.ledger.vault import VaultError
 from domain.ledger.writer import BusyError, ReceiptKey, Writer, request_digest
@@ -101,7 +101,7 @@ class Sender:
         """
         due, left = self._clock(), limit
         while left > 0 and not sent.stopped:
-            with self._ledger.journal.database.transaction(self._ledger.schema) as connection:
+            with self._ledger.journal.database.transaction(self._ledger.schema, WRITER) as connection:
                 taken = take(connection, due, min(left, self._gateway.batch_max))
                 self._send(connection, taken, sent)
             if not taken:

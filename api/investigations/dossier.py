@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from api.dossier import compose, files_of, folder_files, page, zipped
+from api.dossier import compose, files_of, folder_files, page, style_source, zipped
 from api.dossier.bundle import MANIFEST
 from api.investigations.asking import MOMENT_MAX_CHARS, KnownAt, Named, Position
 from api.problems import documented
@@ -13,7 +13,7 @@ from api.requests import JsonRoute, Region, Running
 from api.wording import Lang
 
 SAFE = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+    "Content-Security-Policy": f"default-src 'none'; style-src {style_source()}; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

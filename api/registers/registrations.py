@@ -57,7 +57,7 @@ class RegistrationPage(BaseModel):
 
 
 class IdentityRow(BaseModel):
-    """The numbers a person holds: a party with those merged into it. `numbers_max` is null where no limit holds."""
+    """The numbers a person holds, under whatever parties. `numbers_max` is null where no limit holds."""
 
     person_id: str
     region: str | None
@@ -185,7 +185,8 @@ async def register(
 @router.get(
     "/identities",
     summary="The numbers each person holds, against the limit of today; a page at a time",
-    description="A person is a party with those merged into it: identity documents are sealed, and no model sees them.",
+    description="A person is a party with those merged into it and those registered with the same identity document,"
+    " which is known by its keyed hash alone.",
     operation_id="register_identities",
     response_model=IdentityPage,
     responses=described(Registrations.name, {"identities": [_IDENTITY], "next": None}),

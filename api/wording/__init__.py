@@ -10,12 +10,19 @@ from api.wording.labels import label, said
 from api.wording.language import LANGUAGES, Lang, Words, day_text, instant_text, listed, yuan
 from api.wording.observations import difference_text, observed_texts, undetermined_text
 from api.wording.rules import RULES, citation_text
+from api.wording.states import FIELDS, Change, changes, value_text
+from api.wording.telling import Telling, Told
 
 __all__ = [
+    "FIELDS",
     "LANGUAGES",
     "RULES",
+    "Change",
     "Lang",
+    "Telling",
+    "Told",
     "Words",
+    "changes",
     "citation_text",
     "day_text",
     "difference_text",
@@ -28,5 +35,6 @@ __all__ = [
     "said",
     "sentence",
     "undetermined_text",
+    "value_text",
     "yuan",
 ]

@@ -232,6 +232,46 @@ LABELS: Mapping[str, Mapping[str, Words]] = {
         "inspection": Words("检查", "inspection"),
         "reward_penalty": Words("奖惩", "reward and penalty"),
     },
+    # -- what registers say
+    "case_status": {
+        "open": Words("处理中", "open"),
+        "answered": Words("已答复", "answered"),
+        "closed": Words("已办结", "closed"),
+    },
+    "answer_timing": {
+        "in_time": Words("按时", "in time"),
+        "late": Words("逾期答复", "late"),
+        "due": Words("未到期", "due"),
+        "missed": Words("已逾期", "missed"),
+        "not_required": Words("无须答复", "not required"),
+    },
+    "dunning_action": {
+        "remind": Words("催缴", "remind"),
+        "announce_suspension": Words("预告停机", "announce the suspension"),
+        "suspend": Words("停机", "suspend"),
+        "announce_termination": Words("预告销户", "announce the termination"),
+        "terminate": Words("销户", "terminate"),
+        "announce_blacklisting": Words("预告列入黑名单", "announce the listing"),
+        "blacklist": Words("列入黑名单", "list"),
+    },
+    "hot_spot_cause": {
+        "rule": Words("规则本身", "the rule itself"),
+        "execution": Words("执行", "its execution"),
+        "system": Words("系统支撑", "the system's support"),
+        "several": Words("多种", "several"),
+        "unknown": Words("不明", "unknown"),
+    },
+    "pair_outcome": {
+        "both": Words("双方受罚", "both"),
+        "dealer_only": Words("只罚代理商", "the dealer only"),
+        "manager_only": Words("只罚内部责任人", "the manager only"),
+        "manager_unknown": Words("内部责任人不明", "the manager is unknown"),
+    },
+    "action_status": {
+        "open": Words("进行中", "open"),
+        "overdue": Words("已逾期", "overdue"),
+        "closed": Words("已完成", "closed"),
+    },
     "flag": {"true": Words("是", "yes"), "false": Words("否", "no")},
     "notice_outcome": {
         "attempted": Words("结果无记载", "no outcome on record"),

@@ -31,6 +31,9 @@ _LINKS: dict[type, Callable[[Any], Iterable[str]]] = {
     case.PenaltyImposed: lambda d: _some("dealer", d.subject_id) if d.subject_kind == "dealer" else (),
 }
 
+LINKING = tuple(_LINKS)
+"""Event types that may tie their stream to others."""
+
 OWNERS = (account.AccountOpened, account.AccountTransferred, case.ComplaintReceived, case.InvestigationOpened)
 """Event types that say whose stream it is, and so with whose key its personal data is sealed."""
 

@@ -5,7 +5,7 @@ serves the domain's tests. The service writes through `writer.py`; `execute` her
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
@@ -20,11 +20,11 @@ from domain.decisions import decide, needs
 from domain.events.envelope import Event, Recorded
 from domain.events.fields import MalformedError
 from domain.ledger.codec import LedgerEvent
-from domain.ledger.database import Connection, Database
+from domain.ledger.database import WRITER, Connection, Database
 from domain.ledger.queries import queries
 from domain.ledger.recorder import POSITION_MAX, Factory, LedgerRecorder
 from domain.ledger.sealing import Ownership, fingerprint_of, seal_all
-from domain.ledger.vault import KeyStore, MemoryKeys, Vault
+from domain.ledger.vault import KeyStore, MemoryKeys, Vault, VaultError
 from domain.refusals import Code, Refused
 from domain.replay import Histories, in_order
 from domain.streams import State, state_of
@@ -47,9 +47,17 @@ class PostgresKeys:
         """Return (key id, owner, wrapped or None where destroyed)."""
         return self._rows("keys_by_id", {"key_ids": list(key_ids)})
 
-    def make_alone(self) -> None:
-        """Take the counter's lock, which every writer takes anyway: no second lock to wait for crosswise."""
+    def make_alone(self, masters: Sequence[str]) -> None:
+        """Take the counter's lock, which every writer takes anyway: no second lock to wait for crosswise.
+
+        Raises VaultError where another master key than one of these wraps the ledger's keys.
+        """
         self._connection.execute(Q["lock_counter"])
+        row = self._connection.execute(Q["wrapping_key"]).fetchone()
+        if row is None or row[0] not in masters:
+            raise VaultError(
+                "the master key was changed since this process began: start it again with the new one"
+            )
 
     def add(self, keys: Iterable[tuple[str, str, bytes]]) -> None:
         """Keep new keys: (key id, owner, wrapped)."""
@@ -226,5 +234,5 @@ class Ledger(Application[str]):
         if self.database is None:
             yield self.memory_keys
         else:
-            with self.database.transaction(self.schema) as connection:
+            with self.database.transaction(self.schema, WRITER) as connection:
                 yield PostgresKeys(connection)

@@ -65,6 +65,15 @@ def canonical(event: Event) -> bytes:
     return orjson.dumps(wire(event), default=_plain, option=_CANONICAL)
 
 
+def storable(event: Event) -> bytes:
+    """Return an event's bytes as they may be stored; raises ValueError where personal data is not sealed."""
+    for name in event.data.PERSONAL:
+        personal = getattr(event.data, name)
+        if personal is not None and personal.clear is not None:
+            raise ValueError(f"{event.type}.{name} is personal data and must be sealed before it is stored")
+    return canonical(event)
+
+
 def genesis(subject: str) -> bytes:
     """Return what the first digest of a stream chains to (32 bytes)."""
     return hashlib.sha256(GENESIS + subject.encode()).digest()
@@ -123,17 +132,11 @@ class LedgerMapper(Mapper[str]):
         """Return the stored form; personal data has to be sealed by now."""
         recorded: Recorded = domain_event
         event = recorded.event
-        for name in event.data.PERSONAL:
-            personal = getattr(event.data, name)
-            if personal is not None and personal.clear is not None:
-                raise ValueError(
-                    f"{event.type}.{name} is personal data and must be sealed before it is stored"
-                )
         return LedgerEvent(
             originator_id=event.subject,
             originator_version=recorded.version,
             topic=event.type,
-            state=self.transcoder.encode(event),
+            state=storable(event),
             source=event.source,
             event_id=event.id,
             occurred_at=event.time,

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
+from psycopg import sql
 
 from domain.calendar import moment_of
 from domain.events.envelope import check_region, check_subject, kind_of, ledger_of
 from domain.events.fields import MalformedError
-from domain.ledger.application import Ledger
+from domain.ledger.application import Ledger, Q
 from domain.ledger.database import CONTROL_SCHEMA, Connection, Database, migrate
-from domain.ledger.vault import KEY_BYTES, MasterKey, Secrets, Vault
+from domain.ledger.vault import KEY_BYTES, MasterKey, Secrets, Vault, VaultError
 from domain.replay import Histories, Question
 
 LEDGERS_MAX = 64  # China has 34 provinces; a typing error in a file should not fill a database with schemas
@@ -95,7 +96,8 @@ class Deployment:
                     [name, schema],
                 )
                 # In the same transaction: whoever sees the ledger's entry sees its tables too.
-                migrate(connection, schema, "domain.ledger.sql", "migrations/ledger")
+                check_current(connection, self.master)
+                _prepare(connection, schema, self.master)
             made = Ledger(name, self._vault(), self.database, schema)
             with self._lock:
                 found = self._ledgers.setdefault(name, made)
@@ -164,6 +166,7 @@ class Deployment:
         if any(ledger.journal.last_position() for ledger in self.ledgers):
             return False
         with self.database.migrating(CONTROL_SCHEMA) as connection:
+            check_current(connection, self.master)
             connection.execute("UPDATE deployment_key SET wrapped = %s", [self.master.wrap(secret)])
         self.secrets = Secrets(secret)
         for ledger in self._ledgers.values():
@@ -175,7 +178,7 @@ class Deployment:
 
     def _migrated(self, name: str, schema: str) -> Ledger:
         with self.database.migrating() as connection:
-            migrate(connection, schema, "domain.ledger.sql", "migrations/ledger")
+            _prepare(connection, schema, self.master)
         return Ledger(name, self._vault(), self.database, schema)
 
 
@@ -191,13 +194,60 @@ def bounded(position: int | None, last: int) -> int:
     return position
 
 
+def _prepare(connection: Connection, schema: str, master: MasterKey) -> None:
+    """Bring a ledger's schema up to date; its keys are wrapped by the master key that opened it first."""
+    migrate(connection, schema, "domain.ledger.sql", "migrations/ledger")
+    connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema)))
+    connection.execute(Q["begin_wrapping"], {"master": master.id})
+
+
+def check_current(connection: Connection, master: MasterKey) -> None:
+    """Raise VaultError where another master key took the place of this one since the process began."""
+    row = connection.execute("SELECT wrapped_by FROM recount.deployment_key").fetchone()
+    if row is None or row[0] not in master.ids:
+        raise VaultError(
+            "the master key was changed since this process began: start it again with the new one"
+        )
+
+
 def _unlock(connection: Connection, master: Callable[[bool], MasterKey]) -> tuple[MasterKey, Secrets]:
-    """Return the master key and the deployment's secret, which is made on first use."""
-    row = connection.execute("SELECT wrapped FROM deployment_key").fetchone()
+    """Return the master key and the deployment's secret, which is made on first use and never again.
+
+    While one master key takes another's place either is given, and opens what both of them wrap.
+    """
+    row = connection.execute("SELECT wrapped, wrapped_by FROM deployment_key").fetchone()
+    if row is None and connection.execute("SELECT FROM ledger LIMIT 1").fetchone() is not None:
+        raise VaultError(
+            "the deployment's secret is gone from its database, and what it keyed is there: restore the database"
+            " from its backup (a new secret would know nothing of it)"
+        )
     key = master(row is None)
-    if row is not None:
-        return key, Secrets(key.unwrap(bytes(row[0])))
-    secret = os.urandom(KEY_BYTES)
-    connection.execute("INSERT INTO deployment_key (wrapped) VALUES (%s)", [key.wrap(secret)])
-    log.info("deployment key made")
-    return key, Secrets(secret)
+    if row is None:
+        secret = os.urandom(KEY_BYTES)
+        connection.execute(
+            "INSERT INTO deployment_key (wrapped, wrapped_by) VALUES (%s, %s)", [key.wrap(secret), key.id]
+        )
+        log.info("deployment key made")
+        return key, Secrets(secret)
+    key = _with_the_other(connection, key)
+    try:
+        opened = Secrets(key.unwrap(bytes(row[0])))
+    except VaultError as error:
+        known = f" (that one has the id {row[1]}, the one given {key.id})" if row[1] else ""
+        raise VaultError(f"{error}{known}") from None
+    if row[1] is None:  # made before ids were kept
+        connection.execute("UPDATE deployment_key SET wrapped_by = %s", [key.id])
+    return key, opened
+
+
+def _with_the_other(connection: Connection, key: MasterKey) -> MasterKey:
+    """Return the key that wraps from now on with the one whose place it is taking, where that is under way."""
+    row = connection.execute(
+        "SELECT old_id, new_id, new_by_old, old_by_new FROM master_key_rotation"
+    ).fetchone()
+    if row is None or key.id not in row[:2]:
+        return key
+    log.warning("the master key is being changed: finish it with recount rotate-master-key")
+    if key.id == row[0]:
+        return key.opened(bytes(row[2])).taking_over(key)
+    return key.taking_over(key.opened(bytes(row[3])))

@@ -24,8 +24,9 @@ from eventsourcing.persistence import (
     TrackingRecorder,
 )
 
+from domain.ledger.bulk import Link, add_links
 from domain.ledger.codec import LedgerEvent, chain, genesis
-from domain.ledger.database import Connection, Database
+from domain.ledger.database import WRITER, Connection, Database
 from domain.ledger.queries import queries
 
 Q = queries("domain.ledger.sql", "queries.sql")
@@ -68,7 +69,10 @@ def append(
         rows = connection.execute(Q["append"], _columns(chained, recorded_at)).fetchall()
     except psycopg.errors.UniqueViolation as error:
         raise IntegrityError(f"another writer was first: {error.diag.constraint_name}") from error
-    _add_links(connection, chained)  # under the counter's lock: before it, two writers could deadlock here
+    links = [
+        Link(str(e.originator_id), link, e.occurred_at) for e in chained for link in e.links if e.occurred_at
+    ]
+    add_links(connection, links)  # under the counter's lock: before it, two writers could deadlock here
     return [
         LedgerEvent(**{**vars(event), "position": position, "appended_at": appended_at})
         for event, (position, appended_at) in zip(chained, sorted(rows), strict=True)
@@ -104,14 +108,6 @@ def _columns(events: Sequence[LedgerEvent], recorded_at: datetime | None) -> dic
     }
 
 
-def _add_links(connection: Connection, events: Sequence[LedgerEvent]) -> None:
-    rows = [(e.originator_id, link, e.occurred_at) for e in events for link in e.links]
-    if rows:
-        subjects, related, occurred = (list(column) for column in zip(*rows, strict=True))
-        given = {"subjects": subjects, "related": related, "occurred": occurred}
-        connection.execute(Q["add_links"], given)
-
-
 def stored(row: Sequence[Any]) -> LedgerEvent:
     """Return the stored event of a row of the log's queries."""
     subject, version, kind, state, position, appended_at, digest, fingerprint = row
@@ -139,7 +135,7 @@ class LedgerRecorder(ApplicationRecorder):
         events = [e for e in stored_events if isinstance(e, LedgerEvent)]
         if len(events) != len(stored_events) or kwargs.get("tracking"):
             raise TypeError("this recorder stores ledger events, and tracks nothing")
-        with self.database.transaction(self.schema) as connection:
+        with self.database.transaction(self.schema, WRITER) as connection:
             return [e.position for e in append(connection, events)]
 
     def select_events(

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,12 +37,40 @@ class VaultError(Exception):
 
 
 class MasterKey:
-    """The key that wraps the others. It never leaves the process's memory."""
+    """The key that wraps the others. It never leaves the process's memory.
 
-    def __init__(self, key: bytes) -> None:
+    `old` is the one whose place it is taking, as long as that is under way: it unwraps, and wraps nothing any more.
+    """
+
+    def __init__(self, key: bytes, old: "MasterKey | None" = None) -> None:
         if len(key) != KEY_BYTES:
             raise VaultError(f"the master key should be {KEY_BYTES} bytes in base64, it has {len(key)}")
         self._key = key
+        self.old = old
+        self.id = hashlib.sha256(b"recount master key 1\n" + key).hexdigest()[:16]
+        """By which it is told from others: a digest, no secret."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of what it unwraps."""
+        return (self.id,) if self.old is None else (self.id, *self.old.ids)
+
+    @property
+    def text(self) -> str:
+        """The key in base64, as a file holds it."""
+        return base64.b64encode(self._key).decode("ascii")
+
+    def inside(self, other: "MasterKey") -> bytes:
+        """Return this key wrapped by another master key."""
+        return other.wrap(self._key)
+
+    def opened(self, wrapped: bytes) -> "MasterKey":
+        """Return another master key that this one wraps; raises VaultError where it does not."""
+        return MasterKey(self.unwrap(wrapped))
+
+    def taking_over(self, old: "MasterKey") -> "MasterKey":
+        """Return this key with the one whose place it is taking."""
+        return MasterKey(self._key, old)
 
     @classmethod
     def parse(cls, text: str, where: str) -> "MasterKey":
@@ -65,26 +93,24 @@ class MasterKey:
     @classmethod
     def make(cls, path: Path) -> "MasterKey":
         """Make a new key in a file only its owner may read, safe on disk before it is used."""
-        text = base64.b64encode(os.urandom(KEY_BYTES)) + b"\n"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(handle, text)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        temporary = _written(path, cls(os.urandom(KEY_BYTES)).text)
         try:
             os.link(temporary, path)  # never over a key that somebody else just made
         except FileExistsError:
             pass
         finally:
             temporary.unlink()
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent)
         return cls.read(path)
+
+    def put(self, path: Path) -> None:
+        """Put this key where another one stood, which stays beside it: backups made until now need it."""
+        if path.exists() and self.read(path).id != self.id:
+            kept = path.with_name(f"{path.name}.{self.read(path).id}")
+            if not kept.exists():
+                os.link(path, kept)
+        _written(path, self.text).replace(path)
+        _sync(path.parent)
 
     def wrap(self, key: bytes) -> bytes:
         """Return a key wrapped (RFC 3394)."""
@@ -95,9 +121,32 @@ class MasterKey:
         try:
             return aes_key_unwrap(self._key, wrapped)
         except (InvalidUnwrap, ValueError):
+            if self.old is not None:
+                return self.old.unwrap(wrapped)
             raise VaultError(
                 "the master key is not the one this deployment's keys were wrapped with"
             ) from None
+
+
+def _written(path: Path, text: str) -> Path:
+    """Write a file beside the one it is to be, its owner's alone and safe on disk; return where."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(handle, text.encode("ascii") + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return temporary
+
+
+def _sync(folder: Path) -> None:
+    """Make a folder's entries survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class Secrets:
@@ -105,13 +154,13 @@ class Secrets:
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
-        self._fingerprints = _derive(secret, b"recount fingerprint")
+        self._fingerprints = _Keyed(_derive(secret, b"recount fingerprint"))
         self._identities = _derive(secret, b"recount identity hash")
         self._key_lines = _derive(secret, b"recount key line")
 
     def fingerprint(self, canonical: bytes) -> bytes:
         """Return the keyed digest (32 bytes) of an event's canonical bytes as it arrived, in clear."""
-        return hmac.digest(self._fingerprints, canonical, hashlib.sha256)
+        return self._fingerprints.digest(canonical)
 
     def key_line(self, *parts: str) -> str:
         """Return what proves that a sealed export's key line is this deployment's, in hex."""
@@ -121,6 +170,25 @@ class Secrets:
     def identity_hash(self, id_hash: str) -> str:
         """Return an identity document's hash keyed again, in hex."""
         return hmac.digest(self._identities, id_hash.encode(), hashlib.sha256).hex()
+
+
+class _Keyed:
+    """HMAC-SHA-256 under one key, whose own part is hashed once: half of what it takes for an event.
+
+    RFC 2104 by hand: `hmac.digest` and copies of its objects set up OpenSSL's contexts anew for each message.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(hashlib.sha256().block_size, b"\0")
+        self._inner = hashlib.sha256(bytes(b ^ 0x36 for b in block))
+        self._outer = hashlib.sha256(bytes(b ^ 0x5C for b in block))
+
+    def digest(self, message: bytes) -> bytes:
+        """Return what `hmac.digest` returns."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 def _derive(secret: bytes, purpose: bytes) -> bytes:
@@ -136,8 +204,11 @@ class KeyStore(Protocol):
     def by_id(self, key_ids: Iterable[str]) -> list[tuple[str, str, bytes | None]]:
         """Return (key id, owner, wrapped or None where destroyed)."""
 
-    def make_alone(self) -> None:
-        """Let nobody else add keys from here to the end of the transaction: an owner gets one."""
+    def make_alone(self, masters: Sequence[str]) -> None:
+        """Let nobody else add keys from here to the end of the transaction: an owner gets one.
+
+        Raises VaultError where keys are not wrapped by one of the masters any more: what they wrap now would be lost.
+        """
 
     def add(self, keys: Iterable[tuple[str, str, bytes]]) -> None:
         """Keep new keys: (key id, owner, wrapped)."""
@@ -158,7 +229,7 @@ class MemoryKeys:
         """Return keys by id."""
         return [(k, *self.rows[k]) for k in key_ids if k in self.rows]
 
-    def make_alone(self) -> None:
+    def make_alone(self, masters: Sequence[str]) -> None:
         """Do nothing: memory is one writer's."""
 
     def add(self, keys: Iterable[tuple[str, str, bytes]]) -> None:
@@ -202,7 +273,7 @@ class Vault:
         wanted = set(owners)
         found, erased = self._known_keys(wanted, store)
         if wanted - found.keys() - erased:
-            store.make_alone()  # somebody else may just have made them
+            store.make_alone(self.master.ids)  # somebody else may just have made them
             found, erased = self._known_keys(wanted, store)
         made = []
         for owner in sorted(wanted - found.keys() - erased):

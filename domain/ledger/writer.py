@@ -40,7 +40,7 @@ from domain.ledger.batch import (
     Work,
     refusal_body,
 )
-from domain.ledger.database import Connection, StorageError
+from domain.ledger.database import WRITER, Connection, StorageError
 from domain.ledger.standings import Standings
 from domain.ledger.statement import Statement
 
@@ -390,7 +390,7 @@ class Writer:
     def _connected(self) -> tuple[Connection, Statement]:
         """Return the writer's own connection, and the statement prepared on it."""
         if self._connection is None or self._statement is None:
-            self._connection = self.ledger.journal.database.keep(self.ledger.schema)
+            self._connection = self.ledger.journal.database.keep(self.ledger.schema, WRITER)
             weakref.finalize(self, self._connection.close)
             self._statement = Statement(self._connection, "write", Q["write"])
         return self._connection, self._statement

@@ -42,8 +42,8 @@ def commitment_first(case: CaseFacts, _measure: Measure) -> Iterator[Observation
             )
         else:
             yield Observation(
-                "breach", day, f"handling started on {day} without a commitment", case.world.names(started),
-                ("CommitmentMade",),
+                "breach", day, f"handling started on {day} without a commitment",
+                case.world.names(started, *(r for r, _ in made[:1])), ("CommitmentMade",),
             )  # fmt: skip
     for promised, commitment in made:
         yield _promise(case, promised, commitment)

@@ -102,8 +102,10 @@ def _reminders(account: AccountFacts, term: Term, end: date, measure: Measure) -
     reached_early = [d for d in told_early if d.reach == "reached"]
     reached_late = [d for d in told_late if d.reach == "reached"]
     all_tried = channels <= {d.channel for _, d in early}
+    asked = {d.notice_id for _, d in early + late}
+    failed = [r for r, d in account.of(ev.NoticeFailed) if d.notice_id in asked]
     evidence = account.world.names(
-        *(r for r, _ in early + late), *(d.delivered for d in told_early + told_late), term.began
+        *(r for r, _ in early + late), *(d.delivered for d in told_early + told_late), *failed, term.began
     )
     before = _part(bool(reached_early) or all_tried, account.today < end or _silent(told_early))
     after = _part(bool(reached_late), account.today <= closes or _silent(told_late))
@@ -112,7 +114,9 @@ def _reminders(account: AccountFacts, term: Term, end: date, measure: Measure) -
         f"after it {len(late)} attempts, {len(reached_late)} delivered"
     )
     if "breach" in (before, after):
-        return Observation("breach", end, said, evidence, ("NoticeDelivered",))
+        untried = (before == "breach" and not all_tried) or (after == "breach" and not late)
+        absent = ("NoticeAttempted", "NoticeDelivered") if untried else ("NoticeDelivered",)
+        return Observation("breach", end, said, evidence, absent)
     if "undetermined" in (before, after):
         passed = account.today > closes
         why = (

@@ -5,12 +5,10 @@ follows the log from there, and swaps. Every step commits with its rows: a rebui
 it stood by the next one, and several may help each other. Nothing is sent: a read model has only rows.
 """
 
-import multiprocessing
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,15 +17,16 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 import structlog
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
-from psycopg.rows import tuple_row
 
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
-from domain.ledger.database import APP_ROLE, Connection
+from domain.ledger.database import PROJECTOR, Connection
 from domain.ledger.deployment import Deployment
+from domain.ledger.workers import connect, conninfo_of
+from domain.ledger.workers import workers as workers_of
 from projections.engine import views
 from projections.engine.folding import (
+    BATCH_EVENTS,
     SUBJECT,
     States,
     StoppedError,
@@ -50,7 +49,6 @@ RANGES_PER_WORKER = 8  # so that no worker ends long before the others
 INLINE_EVENTS = 20_000  # a model of so few events is folded before a process has started
 GRACE_S = 60.0  # how long readers of a generation that was swapped out may take to leave it
 LAST_ROUNDS_MAX = 1_000  # batches folded while the live generation stands still: far more than a swap finds
-WATCH_S = 0.5  # how soon a worker notices that the process it works for is gone
 WAIT_S = 0.1  # how often one looks whether others are done
 VIEWS_AGAIN_S = (
     1.0  # how soon a swap that waits for readers of the views tries again: they are held up for a tenth
@@ -126,7 +124,7 @@ def rebuild(
     meter.show("begun")
     if not site.built:
         try:
-            task = Task(_conninfo(ledger), ledger.schema, site, model, clock())
+            task = Task(conninfo_of(ledger), ledger.schema, site, model, clock())
             _fold_all(ledger, task, workers, meter, stop)
         except StoppedError as error:
             report(ledger, model, error, site.generation)
@@ -137,10 +135,9 @@ def rebuild(
         meter.show("folded")
     states = States()
     while True:
-        while move_on(ledger, model, clock, states=states, generation=site.generation):
-            meter.show("following")
-            if stop.is_set():
-                return False
+        _follow(ledger, model, site, clock, states=states, meter=meter, stop=stop)
+        if stop.is_set():
+            return False
         if not _patiently(ledger, model, stop, lambda: _show(deployment, ledger, model)):
             return False
         if _swap(ledger, model, site, clock, states):
@@ -240,18 +237,15 @@ def _fold_all(ledger: Ledger, task: Task, workers: int, meter: _Meter, stop: thr
             if stop.is_set():
                 return
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _leave_with, (os.getpid(),)) as pool:
+    with workers_of(workers) as pool:
         running = {pool.submit(fold_ranges, task) for _ in range(workers)}
         while running:
             done, running = wait(running, WAIT_S * 5, FIRST_COMPLETED)
-            meter.show("folding")
-            if stop.is_set():
-                for process in list((pool._processes or {}).values()):  # noqa: SLF001 - they hold nothing
-                    process.terminate()
-                return
             for one in done:
                 one.result()
+            meter.show("folding")
+            if stop.is_set():
+                return
 
 
 def fold_ranges(task: Task) -> None:
@@ -260,24 +254,9 @@ def fold_ranges(task: Task) -> None:
         pass
 
 
-def _leave_with(parent: int) -> None:
-    """Let a worker process end once the process that started it is gone, however it went."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(WATCH_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
 def _ranges(task: Task) -> Iterator[int]:
     """Fold chunk after chunk of the ranges that are left, and yield after each how many events it had."""
-    connection: Connection
-    with closing(psycopg.connect(task.conninfo, autocommit=True, row_factory=tuple_row)) as connection:
-        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
-        path = sql.SQL(", ").join(map(sql.Identifier, (task.site.schema, task.ledger_schema)))
-        connection.execute(sql.SQL("SET search_path TO {}").format(path))
+    with closing(connect(task.conninfo, PROJECTOR, task.site.schema, task.ledger_schema)) as connection:
         connection.execute(Q["to_fold_ranges"])
         while True:
             done = _fold_chunk(connection, task)
@@ -340,18 +319,47 @@ def _uncut(connection: Connection, rows: list[tuple[Any, ...]], position: int) -
     return connection.execute(Q["log_of_streams"], given, binary=True).fetchall()
 
 
-def _conninfo(ledger: Ledger) -> str:
-    with ledger.journal.database.connection(ledger.schema) as connection:
-        info = connection.info
-        return make_conninfo("", **{**info.get_parameters(), "password": info.password or None})
-
-
 # -- the swap -----------------------------------------------------------------------------------------------
+
+
+def _follow(
+    ledger: Ledger,
+    model: ReadModel,
+    site: Site,
+    clock: Callable[[], datetime],
+    *,
+    states: States,
+    meter: _Meter,
+    stop: threading.Event,
+) -> None:
+    """Follow the log until little is left of it, or what is left gets no less: then the swap folds the rest.
+
+    Writers that never pause are not chased: each round goes to where the log was when it began, and a rebuild that
+    is no faster than they are would never come to its end.
+    """
+    left = None
+    _, last = _reached(ledger, site)
+    while move_on(ledger, model, clock, states=states, generation=site.generation):
+        meter.show("following")
+        position, now_last = _reached(ledger, site)
+        if stop.is_set() or now_last - position <= BATCH_EVENTS:
+            return
+        if position >= last:
+            if left is not None and now_last - position >= left:
+                return
+            left, last = now_last - position, now_last
+
+
+def _reached(ledger: Ledger, site: Site) -> tuple[int, int]:
+    """Return up to which position the generation has followed the log, and where the log ends."""
+    with ledger.journal.database.connection(ledger.schema) as connection:
+        row = connection.execute(Q["position_of"], {"generation": site.generation}).fetchone()
+    return (row[0], row[1]) if row is not None else (0, 0)
 
 
 def _seal(ledger: Ledger, site: Site) -> None:
     """Let the generation's parts start from where its streams were folded to."""
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         given: dict[str, Any] = {"generation": site.generation}
         if connection.execute(Q["lock_building"], given).fetchone() is None:
             return  # another process was faster
@@ -400,7 +408,7 @@ def _swap(
     The live one stands still meanwhile, but is read; nobody waits for more than the last events to be folded.
     """
     given: dict[str, Any] = {"generation": site.generation}
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         if connection.execute(Q["lock_building"], given).fetchone() is None:
             return True  # another process was faster
         live = [p for (p,) in connection.execute(Q["lock_live"], {"model": model.name})]

@@ -20,7 +20,7 @@ import structlog
 
 from domain.events.account import PaymentReceived
 from domain.ledger.application import Ledger
-from domain.ledger.database import Connection
+from domain.ledger.database import PROJECTOR, Connection
 from domain.ledger.decoding import Place, Stored, stored_of
 from domain.replay import effective_at
 from projections.engine.generations import generation_of, look_at
@@ -202,7 +202,7 @@ def advance(
     seen everything, or that other processes are moving it. Raises StoppedError where a batch of one event fails.
     """
     states = States(0) if states is None else states
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         number = generation or generation_of(connection, model)
         given = {"generation": number, "now": clock(), "with_failed": with_failed}
         row = connection.execute(Q["take"], given).fetchone()
@@ -257,7 +257,7 @@ def move_on(
 def report(ledger: Ledger, model: ReadModel, error: StoppedError, generation: int | None = None) -> None:
     """Write down where a model stopped and why."""
     log.error("read model stopped", ledger=ledger.region, model=model.name, exc_info=error)
-    with ledger.journal.database.transaction(ledger.schema) as connection:
+    with ledger.journal.database.transaction(ledger.schema, PROJECTOR) as connection:
         given = {
             "generation": generation or generation_of(connection, model),
             "partition": error.partition,

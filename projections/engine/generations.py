@@ -16,7 +16,7 @@ from psycopg import sql
 
 from domain.ledger.application import Ledger
 from domain.ledger.application import Q as LOG
-from domain.ledger.database import Connection, migrate
+from domain.ledger.database import PROJECTOR, READER, Connection, migrate
 from domain.ledger.deployment import Deployment
 from projections.engine import views
 from projections.engine.model import ReadModel
@@ -134,11 +134,13 @@ def make(
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(schema))
     connection.execute(Q["folded_stream"])
     connection.execute(model.script())
-    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO recount_app").format(schema))
+    names = {"schema": schema, "projector": sql.Identifier(PROJECTOR), "reader": sql.Identifier(READER)}
     connection.execute(
-        sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO recount_app").format(
-            schema
-        )
+        sql.SQL(
+            "GRANT USAGE ON SCHEMA {schema} TO {projector}, {reader};"
+            " GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {projector};"
+            " GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader}"
+        ).format(**names)
     )
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(ledger.schema)))
     return made
@@ -180,21 +182,34 @@ def snapshot(ledger: Ledger, name: str) -> Iterator[Connection]:
     """Lend a connection that looks into a model's live tables, in one read-only snapshot; raises NotBuiltError."""
     with ledger.journal.database.transaction(ledger.schema) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        if connection.execute(Q["live"], {"model": name}).fetchone() is None:
+        try:
+            live = connection.execute(Q["live"], {"model": name}).fetchone()
+        except psycopg.errors.UndefinedTable:  # no follower has been here yet
+            live = None
+        if live is None:
             raise NotBuiltError(f"{name} is being made in the ledger {ledger.region}")
         yield connection
 
 
 def makings(ledger: Ledger) -> list[Making]:
-    """Return which models of a ledger are being made anew."""
+    """Return which models of a ledger are being made anew; none before the first follower has come."""
     with ledger.journal.database.connection(ledger.schema) as connection:
-        return [Making(*row) for row in connection.execute(Q["makings"])]
+        try:
+            return [Making(*row) for row in connection.execute(Q["makings"])]
+        except psycopg.errors.UndefinedTable:
+            return []
 
 
 def standings(ledger: Ledger) -> list[Standing]:
-    """Return how far each live model of a ledger is: as far as the part of it that is furthest behind."""
+    """Return how far each live model of a ledger is: as far as the part of it that is furthest behind.
+
+    A ledger to which no follower has come yet has none: whoever asks learns that, and is not told of a missing table.
+    """
     with ledger.journal.database.connection(ledger.schema) as connection:
-        return standings_on(connection)
+        try:
+            return standings_on(connection)
+        except psycopg.errors.UndefinedTable:
+            return []
 
 
 def standings_on(connection: Connection) -> list[Standing]:

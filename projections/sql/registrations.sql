@@ -103,23 +103,39 @@ CREATE TABLE person (
     subject text PRIMARY KEY,
     party_id text NOT NULL UNIQUE,
     region text NOT NULL,
-    merged_into text
+    merged_into text,
+    document text
 );
-COMMENT ON TABLE person IS 'Each party: a party and those it was merged into are one person.';
+CREATE INDEX person_document ON person (document, party_id);
+COMMENT ON TABLE person IS
+    'Each party: those it was merged into, and those of the same identity document, are one person.';
 COMMENT ON COLUMN person.subject IS 'The party''s stream.';
 COMMENT ON COLUMN person.party_id IS 'The party.';
 COMMENT ON COLUMN person.region IS 'Province and city it was registered in.';
 COMMENT ON COLUMN person.merged_into IS 'The party it was merged into, if it was.';
+COMMENT ON COLUMN person.document IS 'The keyed hash of the identity document it was registered with.';
 CREATE VIEW same_person AS
 WITH RECURSIVE up(party_id, person_id) AS (
     SELECT party_id, merged_into FROM person WHERE merged_into IS NOT NULL
     UNION
     SELECT up.party_id, p.merged_into FROM up JOIN person AS p ON p.party_id = up.person_id
     WHERE p.merged_into IS NOT NULL
+), merged AS (
+    SELECT party_id, person_id FROM up
+    WHERE NOT EXISTS (SELECT FROM person AS p WHERE p.party_id = up.person_id AND p.merged_into IS NOT NULL)
+), shared AS (
+    SELECT document, min(party_id) AS person_id
+    FROM person WHERE document IS NOT NULL AND merged_into IS NULL
+    GROUP BY document HAVING count(*) > 1
+), sharing AS (
+    SELECT p.party_id, s.person_id FROM shared AS s JOIN person AS p USING (document) WHERE p.merged_into IS NULL
 )
-SELECT party_id, person_id FROM up
-WHERE NOT EXISTS (SELECT FROM person AS p WHERE p.party_id = up.person_id AND p.merged_into IS NOT NULL);
-COMMENT ON VIEW same_person IS 'Each party that was merged, and the one it came to be in the end.';
+SELECT m.party_id, coalesce(s.person_id, m.person_id) AS person_id
+FROM merged AS m LEFT JOIN sharing AS s ON s.party_id = m.person_id
+UNION ALL
+SELECT party_id, person_id FROM sharing WHERE party_id <> person_id;
+COMMENT ON VIEW same_person IS
+    'Each party that was merged, and the one it came to be in the end; of one document''s parties all but the first.';
 CREATE VIEW dealer_registration AS
 SELECT DISTINCT ON (party_id, registration_id) party_id, registration_id, dealer_id, region, happened_on
 FROM registered_by_dealer
@@ -160,7 +176,8 @@ WHERE (%(city)s::text IS NULL OR region = %(city)s)
   AND (%(misused)s::boolean IS NULL OR (misuse_on IS NOT NULL) = %(misused)s);
 
 -- name: persons
--- Persons, a party with those merged into it, and the numbers they hold, against the limit of the day.
+-- Persons, a party with those merged into it and those of its document, and the numbers they hold, against the
+-- limit of the day.
 SELECT * FROM (
     SELECT held.person_id, p.region, held.parties, held.numbers_held, held.accounts, held.registrations,
            held.last_activated_on, l.numbers AS numbers_max,

@@ -66,4 +66,5 @@ COMMENT ON COLUMN read_model_range.after_subject IS 'The last stream that is fol
 COMMENT ON COLUMN read_model_range.upto_subject IS 'The last stream of the range.';
 COMMENT ON COLUMN read_model_range.digest IS 'Sum of the digests of the streams folded so far modulo 2^256.';
 
-GRANT SELECT, UPDATE ON read_model_generation, read_model_partition, read_model_range TO recount_app;
+GRANT SELECT, UPDATE ON read_model_generation, read_model_partition, read_model_range TO recount_projector;
+GRANT SELECT ON read_model_generation, read_model_partition, read_model_range TO recount_reader;

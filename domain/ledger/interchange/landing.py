@@ -1,7 +1,8 @@
 """A batch of events into one ledger, in one transaction: every line of it is accounted for."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
@@ -11,13 +12,15 @@ from eventsourcing.persistence import IntegrityError
 
 from domain.calendar import CLOCK_SKEW
 from domain.events.case import ComplaintReceived, InvestigationOpened
-from domain.events.envelope import Event, Recorded, kind_of
+from domain.events.envelope import Event, kind_of
 from domain.events.fields import MalformedError
+from domain.events.links import links_of
 from domain.ledger.application import Ledger, PostgresKeys, Q
-from domain.ledger.codec import LedgerEvent, chain, genesis
-from domain.ledger.database import Connection
+from domain.ledger.bulk import Link, Row, copy_in, microseconds
+from domain.ledger.codec import chain, genesis, storable
+from domain.ledger.database import WRITER, Connection
 from domain.ledger.interchange.lines import Arrival, Refusal, Seal
-from domain.ledger.recorder import Head, append, heads
+from domain.ledger.recorder import Head, heads
 from domain.ledger.sealing import Ownership, as_arrived, seal_all
 from domain.ledger.vault import VaultError
 
@@ -37,13 +40,17 @@ class Landed:
     refusals: list[Refusal] = field(default_factory=list)
 
 
-def land_all(ledger: Ledger, arrivals: Sequence[Arrival], now: datetime) -> Landed:
+class _DoubtError(Exception):
+    """Something of a batch that was taken for new may stand already: it has to be looked up."""
+
+
+def land_all(ledger: Ledger, arrivals: Sequence[Arrival], now: datetime, *, new: bool = False) -> Landed:
     """Land a batch; where the database can't take it as it is, find the line that it can't take.
 
     The form is checked before; this is the net below, so that one strange line never stops a file.
     """
     try:
-        return land(ledger, arrivals, now)
+        return land(ledger, arrivals, now, new=new)
     except (psycopg.DataError, psycopg.ProgrammingError, psycopg.errors.ProgramLimitExceeded) as error:
         if len(arrivals) == 1:
             log.warning("a line can't be stored", line=arrivals[0].line, error=type(error).__name__)
@@ -58,28 +65,39 @@ def land_all(ledger: Ledger, arrivals: Sequence[Arrival], now: datetime) -> Land
     )
 
 
-def land(ledger: Ledger, arrivals: Sequence[Arrival], now: datetime) -> Landed:
-    """Append a batch to one ledger in one transaction, whoever else is writing; every line is accounted for."""
+def land(ledger: Ledger, arrivals: Sequence[Arrival], now: datetime, *, new: bool = False) -> Landed:
+    """Append a batch to one ledger in one transaction, whoever else is writing; every line is accounted for.
+
+    `new`: nothing of it is expected to stand already, so that it is looked up only where it turns out to.
+    """
+    if new:
+        with contextlib.suppress(IntegrityError, _DoubtError), _transaction(ledger) as connection:
+            return _Landing(ledger, connection, now, new=True).land(arrivals)
     for attempt in range(RETRIES_MAX):
         try:
-            with ledger.journal.database.transaction(ledger.schema) as connection:
+            with _transaction(ledger) as connection:
                 if attempt:  # live writers were first: now they wait for this one batch
                     connection.execute(Q["lock_counter"])
-                return _Landing(ledger, connection, now).land(arrivals)
+                return _Landing(ledger, connection, now, new=False).land(arrivals)
         except IntegrityError:
             if attempt == RETRIES_MAX - 1:
                 raise
     raise AssertionError("unreachable")
 
 
-class _Landing:
-    """One batch inside its transaction."""
+def _transaction(ledger: Ledger) -> contextlib.AbstractContextManager[Connection]:
+    return ledger.journal.database.transaction(ledger.schema, WRITER)
 
-    def __init__(self, ledger: Ledger, connection: Connection, now: datetime) -> None:
+
+class _Landing:
+    """One batch inside its transaction. `new`: it is given up, with _DoubtError, where a line can't just land."""
+
+    def __init__(self, ledger: Ledger, connection: Connection, now: datetime, *, new: bool) -> None:
         self._ledger = ledger
         self._connection = connection
         self._keys = PostgresKeys(connection)
-        self._latest = now + CLOCK_SKEW
+        self._new = new
+        self._latest = microseconds(now + CLOCK_SKEW)
         self._outcome = Landed()
         self._repeated = 0
         self._clashes: tuple[Refusal, ...] = ()
@@ -87,121 +105,109 @@ class _Landing:
     def land(self, arrivals: Sequence[Arrival]) -> Landed:
         # Repeats are looked up last: what another importer lands in between is then told as a repeat, or
         # makes a conflict and is looked at again, but is never refused as a second opening.
-        at = heads(self._connection, {a.event.subject for a in arrivals})
-        openings = self._openings([a.event for a in arrivals])
-        fresh = self._without_repeats(arrivals)
+        at = heads(self._connection, {a.subject for a in arrivals})
+        openings = self._openings(arrivals)
+        fresh = arrivals if self._new else self._without_repeats(arrivals)
         erased: set[int] = set()
         while True:
             accepted = self._accepted(fresh, at, openings, erased)
-            sealed = seal_all(
-                self._ledger.vault,
-                self._keys,
-                self._ownership([a.event for a, _, _ in accepted]),
-                [a.event for a, _, _ in accepted],
-            )
-            lost = {a.line for (a, _, _), event in zip(accepted, sealed, strict=True) if event is None}
+            events = [a.event for a in accepted if a.event is not None]
+            sealed = seal_all(self._ledger.vault, self._keys, self._ownership(events), events)
+            lost = {
+                a.line
+                for a, event in zip((a for a in accepted if a.event is not None), sealed, strict=True)
+                if event is None
+            }
             if not lost:
                 break
             erased |= lost  # rare: what came after them in their streams has to be numbered anew
-        rows = [
-            self._stored(arrival, event, fingerprint, version)
-            for (arrival, fingerprint, version), event in zip(accepted, sealed, strict=True)
-            if event is not None
-        ]
-        append(self._connection, rows, at)
+        rows = _rows(accepted, sealed, at)
+        links = [Link(e.subject, link, e.time) for e in events for link in links_of(e)]
+        copy_in(self._connection, rows, links)
         self._outcome.appended = len(rows)
         return self._outcome
 
     def _accepted(
         self,
-        fresh: Sequence[tuple[Arrival, bytes]],
+        fresh: Sequence[Arrival],
         at: Mapping[str, Head],
         openings: frozenset[tuple[str, str]],
         erased: set[int],
-    ) -> list[tuple[Arrival, bytes, int]]:
-        """Return the arrivals that may land, each with its fingerprint and the version it gets."""
+    ) -> list[Arrival]:
+        """Return the arrivals that may land; raises _DoubtError where one may not, of a batch that is `new`."""
         self._outcome = Landed(repeated=self._repeated, refusals=list(self._clashes))
         growing, opened = dict(at), set(openings)
         landed: dict[tuple[str, str], bytes] = {}
+        mixed = any(a.seal is not None for a in fresh)
         accepted = []
-        for arrival, fingerprint in fresh:
-            event = arrival.event
-            if self._is_known(arrival, fingerprint, landed):
+        for arrival in fresh:
+            subject, kind = arrival.subject, arrival.kind
+            if not self._new and self._is_known(arrival, landed):
                 continue
-            try:
-                self._check(arrival, fingerprint, growing.get(event.subject), opened, erased)
-            except MalformedError as error:
-                self._refuse(arrival, error.problem.field, error.problem.reason)
-                continue
-            landed[event.source, event.id] = fingerprint
-            opened.add((event.subject, event.type))
-            previous = growing.get(event.subject) or Head(0, genesis(event.subject))
-            digest = chain(previous.digest, arrival.body) if arrival.seal else b""
-            growing[event.subject] = Head(previous.version + 1, digest)
-            accepted.append((arrival, fingerprint, previous.version + 1))
+            head = growing.get(subject)
+            if head is None or kind.OPENS or arrival.recorded > self._latest or mixed or erased:
+                try:
+                    self._check(arrival, head, opened, erased)
+                except MalformedError as error:
+                    if self._new:
+                        raise _DoubtError from error
+                    self._refuse(arrival, error.problem.field, error.problem.reason)
+                    continue
+                opened.add((subject, kind.__name__))
+                previous = head or Head(0, genesis(subject))
+                digest = chain(previous.digest, arrival.body) if arrival.seal else b""
+                growing[subject] = Head(previous.version + 1, digest)
+            if not self._new:
+                landed[arrival.source, arrival.id] = arrival.fingerprint
+            accepted.append(arrival)
         return accepted
 
-    def _stored(self, arrival: Arrival, sealed: Event, fingerprint: bytes, version: int) -> LedgerEvent:
-        stored = self._ledger.stored([Recorded(sealed, version, fingerprint=fingerprint)])[0]
-        return replace(stored, state=arrival.body) if arrival.seal else stored
-
-    def _without_repeats(self, arrivals: Sequence[Arrival]) -> list[tuple[Arrival, bytes]]:
-        """Return the arrivals that do not stand in the log yet, with their fingerprints."""
-        secrets = self._ledger.vault.secrets
-        prints = [a.seal.fingerprint if a.seal else secrets.fingerprint(a.body) for a in arrivals]
+    def _without_repeats(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Return the arrivals that do not stand in the log yet."""
         rows = self._connection.execute(
-            Q["known"],
-            {"sources": [a.event.source for a in arrivals], "ids": [a.event.id for a in arrivals]},
+            Q["known"], {"sources": [a.source for a in arrivals], "ids": [a.id for a in arrivals]}
         )
         known = {(source, event_id): bytes(fingerprint) for source, event_id, fingerprint in rows}
-        fresh = [
-            (a, fingerprint)
-            for a, fingerprint in zip(arrivals, prints, strict=True)
-            if not self._is_known(a, fingerprint, known)
-        ]
+        fresh = [a for a in arrivals if not self._is_known(a, known)]
         self._repeated, self._clashes = self._outcome.repeated, tuple(self._outcome.refusals)
         return fresh
 
-    def _is_known(self, arrival: Arrival, fingerprint: bytes, known: dict[tuple[str, str], bytes]) -> bool:
+    def _is_known(self, arrival: Arrival, known: dict[tuple[str, str], bytes]) -> bool:
         """Whether the event stands already: a repeat where it is the same, refused where it is another."""
-        standing = known.get((arrival.event.source, arrival.event.id))
+        standing = known.get((arrival.source, arrival.id))
         if standing is None:
             return False
-        if standing == fingerprint:
+        if standing == arrival.fingerprint:
             self._outcome.repeated += 1
         else:
             self._refuse(arrival, "id", "stands in the ledger already with other content")
         return True
 
     def _check(
-        self,
-        arrival: Arrival,
-        fingerprint: bytes,
-        head: Head | None,
-        opened: set[tuple[str, str]],
-        erased: set[int],
+        self, arrival: Arrival, head: Head | None, opened: set[tuple[str, str]], erased: set[int]
     ) -> None:
         """Raise MalformedError where an event may not land."""
-        event = arrival.event
-        if event.recordedtime > self._latest:
+        subject, kind = arrival.subject, arrival.kind
+        if arrival.recorded > self._latest:
             raise MalformedError("recordedtime", "should not lie in the future")
-        if head is None and not event.data.OPENS:
+        if head is None and not kind.OPENS:
             raise MalformedError("subject", NEVER_OPENED)
-        if head is not None and event.data.OPENS and event.data.STREAM != "rulebook":
-            again = (event.subject, event.type) in opened
-            if again or event.data.STREAM != "case":
-                raise MalformedError("type", f"opens {event.subject} a second time")
+        if head is not None and kind.OPENS and kind.STREAM != "rulebook":
+            again = (subject, kind.__name__) in opened
+            if again or kind.STREAM != "case":
+                raise MalformedError("type", f"opens {subject} a second time")
         if arrival.line in erased:
             raise MalformedError("data", "is personal data of a party whose personal data was erased")
         if arrival.seal is not None:
-            self._check_seal(arrival, arrival.seal, head or Head(0, genesis(event.subject)), fingerprint)
+            self._check_seal(arrival, arrival.seal, head or Head(0, genesis(subject)))
 
-    def _check_seal(self, arrival: Arrival, seal: Seal, head: Head, fingerprint: bytes) -> None:
+    def _check_seal(self, arrival: Arrival, seal: Seal, head: Head) -> None:
         """Raise MalformedError where a sealed line is not what was stored.
 
         The digest shows that it follows from the line before; only the fingerprint, which takes the deployment's
         secret to make, shows that nobody made both anew. It is checked while the personal data can be opened.
         """
+        assert arrival.event is not None, "a sealed line is looked into"
         if seal.version != head.version + 1:
             raise MalformedError(
                 "streamversion", f"should be {head.version + 1}: the stream's events come in order"
@@ -215,12 +221,12 @@ class _Landing:
             raise MalformedError("data", str(error)) from None
         if clear is not None:
             made = self._ledger.vault.secrets.fingerprint(as_arrived({**raw, "data": clear}))
-            if made != fingerprint:
+            if made != seal.fingerprint:
                 raise MalformedError("fingerprint", "does not belong to the event: altered")
 
-    def _openings(self, events: Sequence[Event]) -> frozenset[tuple[str, str]]:
+    def _openings(self, arrivals: Sequence[Arrival]) -> frozenset[tuple[str, str]]:
         """Return which opening events the cases among the batch's streams have already."""
-        subjects = list({e.subject for e in events if isinstance(e.data, CASE_OPENERS)})
+        subjects = list({a.subject for a in arrivals if a.kind in CASE_OPENERS})
         if not subjects:
             return frozenset()
         types = [kind.__name__ for kind in CASE_OPENERS]
@@ -238,3 +244,24 @@ class _Landing:
 
     def _refuse(self, arrival: Arrival, where: str, reason: str) -> None:
         self._outcome.refusals.append(Refusal(arrival.line, where, reason, arrival.text))
+
+
+def _rows(
+    arrivals: Sequence[Arrival], sealed: Sequence[Event | None], at: Mapping[str, tuple[int, bytes]]
+) -> list[Row]:
+    """Return what is appended: numbered and chained after the heads of the streams. `sealed`: their events."""
+    growing = dict(at)
+    events = iter(sealed)
+    rows = []
+    for arrival in arrivals:
+        state = arrival.body
+        if arrival.event is not None:
+            event = next(events)
+            assert event is not None, "what was erased was refused"
+            if arrival.seal is None:
+                state = storable(event)
+        version, previous = growing.get(arrival.subject) or (0, genesis(arrival.subject))
+        digest = chain(previous, state)
+        growing[arrival.subject] = version + 1, digest
+        rows.append(Row(version + 1, digest, state, arrival.columns))
+    return rows

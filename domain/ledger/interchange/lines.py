@@ -7,7 +7,8 @@ import orjson
 
 from domain.calendar import CLOCK_SKEW
 from domain.events.envelope import Event, parse_event
-from domain.events.fields import MalformedError
+from domain.events.fields import MalformedError, Payload
+from domain.ledger.bulk import microseconds
 from domain.ledger.codec import canonical, upcast
 from domain.ledger.sealing import as_arrived, has_clear_data, has_sealed_data
 
@@ -38,15 +39,27 @@ class Seal(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A line that has the form of an event."""
+    """A line that has the form of an event, and what of it is stored, but for its place."""
 
     line: int
     text: bytes
-    event: Event
+    kind: type[Payload]
+    source: str
+    id: str
+    subject: str
+    region: str
+    occurred: int
+    """When it happened, as PostgreSQL counts moments; `recorded` likewise."""
+    recorded: int
+    event: Event | None
+    """The event itself, where landing looks into it (what it ties its stream to, personal data, a seal), or where
+    what is stored may differ from `body`."""
     seal: Seal | None
     body: bytes
     """Of a sealed line the bytes that were stored elsewhere, and will be stored here; of a plain one the bytes
-    over which its fingerprint is taken."""
+    over which its fingerprint is taken, which are also what is stored where `event` is not there."""
+    fingerprint: bytes = b""
+    columns: bytes = b""
 
 
 def lines_of(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
@@ -96,13 +109,30 @@ def read_arrival(number: int, line: bytes, raw: dict[str, Any]) -> Arrival:
     if seal is None:
         if has_sealed_data(event):
             raise MalformedError("data", "holds sealed personal data without the seal of its export")
-        return Arrival(number, line, event, None, as_arrived(raw))
+        return _arrival(number, line, event, None, as_arrived(raw))
     if has_clear_data(event):
         raise MalformedError("data", "holds personal data in clear under the seal of an export")
     state = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     if body["dataversion"] == event.data.VERSION and state != canonical(event):
         raise MalformedError("(line)", "is not written as it was stored: a sealed export is taken as it is")
-    return Arrival(number, line, event, seal, state)
+    return _arrival(number, line, event, seal, state)
+
+
+def _arrival(number: int, line: bytes, event: Event, seal: Seal | None, body: bytes) -> Arrival:
+    return Arrival(
+        number,
+        line,
+        type(event.data),
+        event.source,
+        event.id,
+        event.subject,
+        event.region,
+        microseconds(event.time),
+        microseconds(event.recordedtime),
+        event,
+        seal,
+        body,
+    )
 
 
 def _seal_of(raw: dict[str, Any]) -> Seal | None:

@@ -85,6 +85,17 @@ FROM claimed, unnest(
     (subject, version, type, source, id, occurred_at, recorded_at, fingerprint, digest, state, ordinal)
 RETURNING position, appended_at;
 
+-- name: claim
+-- Takes the next positions: from here to commit this transaction alone appends.
+UPDATE counter SET position = position + %(count)s
+RETURNING position - %(count)s AS base, clock_timestamp() AS appended_at;
+
+-- name: copy_events
+-- Takes rows in binary: what is known last stands first in them.
+COPY event (position, appended_at, version, digest, state, subject, type, source, id, occurred_at, recorded_at,
+            fingerprint)
+FROM STDIN (FORMAT binary);
+
 -- name: add_links
 INSERT INTO stream_link (subject, related, occurred_at)
 SELECT * FROM unnest(%(subjects)b::text[], %(related)b::text[], %(occurred)b::timestamptz[])
@@ -177,6 +188,28 @@ SELECT key_id, owner, wrapped FROM party_key WHERE key_id = ANY(%(key_ids)s);
 -- name: all_keys
 SELECT key_id, owner, wrapped FROM party_key ORDER BY key_id;
 
+-- name: wrapping_key
+-- Which master key wraps what is made here.
+SELECT id FROM wrapping_key;
+
+-- name: begin_wrapping
+-- A ledger's keys are wrapped by the master key that opened it first.
+UPDATE wrapping_key SET id = %(master)s WHERE id IS NULL;
+
+-- name: rewrapping
+UPDATE wrapping_key SET next_id = %(master)s;
+
+-- name: rewrapped
+UPDATE wrapping_key SET id = next_id, next_id = NULL;
+
+-- name: keys_to_rewrap
+SELECT key_id, wrapped FROM party_key WHERE key_id > %(after)s AND wrapped IS NOT NULL ORDER BY key_id LIMIT %(limit)s;
+
+-- name: rewrap_keys
+UPDATE party_key SET wrapped = made.wrapped
+FROM unnest(%(key_ids)b::text[], %(wrapped)b::bytea[]) AS made (key_id, wrapped)
+WHERE party_key.key_id = made.key_id;
+
 -- name: add_keys
 INSERT INTO party_key (key_id, owner, wrapped)
 SELECT * FROM unnest(%(key_ids)b::text[], %(owners)b::text[], %(wrapped)b::bytea[])
@@ -205,6 +238,11 @@ WITH RECURSIVE next (subject) AS (
 SELECT subject FROM next
 WHERE split_part(subject, '/', 1) = ANY(%(kinds)s)
 LIMIT %(limit)s;
+
+-- name: streams_left
+-- How many streams of some kinds come after one, by subject.
+SELECT count(*) FROM event
+WHERE version = 1 AND subject > %(after)s AND split_part(subject, '/', 1) = ANY(%(kinds)s);
 
 -- name: lock_closing
 SELECT pg_try_advisory_lock(hashtextextended('close-day ' || %(schema)s, 0));

@@ -27,7 +27,7 @@ COMMENT ON COLUMN event.state IS 'The canonical CloudEvents bytes, personal data
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'events are never changed: % on %.% is refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+    RAISE EXCEPTION '%s are never changed: % on %.% is refused', TG_TABLE_NAME, TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
         USING ERRCODE = 'insufficient_privilege', HINT = 'A correction is a new event.';
 END $$;
 
@@ -40,6 +40,8 @@ CREATE TABLE counter (
     recorded_at timestamptz NOT NULL DEFAULT 'epoch'
 ) WITH (fillfactor = 10); -- one row, changed at every append: room for in-page updates
 INSERT INTO counter DEFAULT VALUES;
+CREATE TRIGGER counter_is_kept BEFORE DELETE OR TRUNCATE ON counter
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 COMMENT ON TABLE counter IS
     'The last position given out, and the latest recorded time of a live command: taken in the appending'
     ' transaction, so that positions have no gaps and commit in order.';
@@ -51,6 +53,8 @@ CREATE TABLE stream_link (
     PRIMARY KEY (related, subject, occurred_at)
 );
 CREATE INDEX stream_link_subject ON stream_link (subject, occurred_at);
+CREATE TRIGGER stream_link_is_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON stream_link
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 COMMENT ON TABLE stream_link IS 'Which streams speak of which: a party''s accounts, cases and dealers.';
 
 CREATE TABLE receipt (
@@ -61,6 +65,8 @@ CREATE TABLE receipt (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (scope, key)
 );
+CREATE TRIGGER receipt_is_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON receipt
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 COMMENT ON TABLE receipt IS 'The first answer to each command, written with its events: a retry gets it again.';
 
 CREATE TABLE party_key (
@@ -69,20 +75,45 @@ CREATE TABLE party_key (
     wrapped bytea,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     destroyed_at timestamptz,
+    destroyed_digest bytea,
     CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL))
 );
 CREATE INDEX party_key_owner ON party_key (owner);
 CREATE FUNCTION only_destroy_keys() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE rewraps boolean;
 BEGIN
-    IF NEW.wrapped IS NOT NULL OR OLD.wrapped IS NULL THEN
-        RAISE EXCEPTION 'a key is destroyed or kept, never changed' USING ERRCODE = 'insufficient_privilege';
+    IF (NEW.key_id, NEW.owner, NEW.created_at) = (OLD.key_id, OLD.owner, OLD.created_at)
+        AND OLD.wrapped IS NOT NULL THEN
+        IF NEW.wrapped IS NULL THEN
+            NEW.destroyed_digest := sha256(OLD.wrapped);
+            RETURN NEW;
+        END IF;
+        -- The tables' owner, and only where the transaction said by which master key, wraps a key anew.
+        EXECUTE format('SELECT next_id IS NOT NULL FROM %I.wrapping_key', TG_TABLE_SCHEMA) INTO rewraps;
+        IF rewraps AND NEW.destroyed_digest IS NULL
+            AND current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = TG_RELID) THEN
+            RETURN NEW;
+        END IF;
     END IF;
-    RETURN NEW;
+    RAISE EXCEPTION 'a key is destroyed or kept, never changed' USING ERRCODE = 'insufficient_privilege';
 END $$;
 
 CREATE TRIGGER party_key_is_destroyed_only BEFORE UPDATE ON party_key
     FOR EACH ROW EXECUTE FUNCTION only_destroy_keys();
+CREATE TRIGGER party_key_is_kept BEFORE DELETE OR TRUNCATE ON party_key
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+COMMENT ON COLUMN party_key.destroyed_digest IS 'SHA-256 of the wrapped key that was destroyed.';
 COMMENT ON TABLE party_key IS 'Keys of personal data, one owner each, wrapped by the master key, never in clear.';
+
+CREATE TABLE wrapping_key (
+    one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    id text,
+    next_id text
+);
+INSERT INTO wrapping_key DEFAULT VALUES;
+COMMENT ON TABLE wrapping_key IS
+    'The master key that wraps the keys made in this ledger. Keys are made under the counter''s lock, where it is read.';
+COMMENT ON COLUMN wrapping_key.next_id IS 'The one that takes its place, inside the transaction that wraps anew.';
 
 CREATE TABLE notice_request (
     account_id text NOT NULL,
@@ -123,9 +154,10 @@ COMMENT ON TABLE closing IS
     'Which days were closed, and how far an unfinished one is: only spares work, what is due follows from events.';
 COMMENT ON COLUMN closing.cursor IS 'The last stream that was done; empty before the first and after the last.';
 
-GRANT SELECT, INSERT ON event, stream_link, receipt, party_key TO recount_app;
-GRANT SELECT, UPDATE ON counter TO recount_app;
-GRANT SELECT, INSERT, UPDATE ON closing TO recount_app;
-GRANT SELECT, INSERT, UPDATE ON notice_request TO recount_app;
-GRANT UPDATE (wrapped, destroyed_at) ON party_key TO recount_app;
-GRANT UPDATE (wrapped, destroyed_at) ON party_key TO recount_app; -- erasure destroys a key, and nothing else
+GRANT SELECT, INSERT ON event, stream_link, receipt, party_key TO recount_writer;
+GRANT SELECT, UPDATE ON counter TO recount_writer;
+GRANT SELECT, INSERT, UPDATE ON closing, notice_request TO recount_writer;
+GRANT UPDATE (wrapped, destroyed_at) ON party_key TO recount_writer; -- erasure destroys a key, and nothing else
+GRANT SELECT ON event, counter, stream_link TO recount_projector;
+GRANT SELECT ON event, stream_link, receipt, party_key, counter, closing, notice_request TO recount_reader;
+GRANT SELECT ON wrapping_key TO recount_writer, recount_reader;
