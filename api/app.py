@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from api import (
     billing,
@@ -19,6 +20,7 @@ from api import (
     reference,
     registers,
 )
+from api.indexing import RouteIndex
 from api.metrics import Metrics
 from api.reading import standings_of
 from api.requests import Bounds, RequestContext
@@ -77,6 +79,8 @@ def build(runtime: Runtime) -> FastAPI:
     app.add_middleware(Bounds)
     app.add_middleware(RequestContext, metrics=metrics)  # the last added is the outermost
     _document_problems(app)
+    commands = (route for route in crm.router().routes if isinstance(route, APIRoute))
+    app.router.routes.insert(0, RouteIndex(commands, "POST", place=3))  # /crm/accounts/{id}/...
     return app
 
 

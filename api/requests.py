@@ -7,7 +7,6 @@ Nothing here logs or keeps a body, a query string or anything personal.
 import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -25,6 +24,7 @@ from api.metrics import Metrics
 from api.problems import ProblemError, internal
 from api.runtime import Runtime
 from domain.events.envelope import REGION_MAX_CHARS, check_region
+from domain.ledger.naming import new_id
 
 BODY_MAX_BYTES = 262_144  # the largest command names 1,000 ids of 128 characters
 BODY_WAIT_S = 30.0  # to send that much over a bad line; who is slower holds a connection for nothing
@@ -64,7 +64,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        trace = Trace(given if _SANE_ID.match(given) else uuid.uuid4().hex)
+        trace = Trace(given if _SANE_ID.match(given) else new_id())
         scope[TRACE] = trace
         status = 0
 

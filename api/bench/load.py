@@ -78,7 +78,9 @@ async def _run(
     made = [
         (
             await loop.create_connection(
-                lambda number=number: _Connection(requests(number), expected, until), "127.0.0.1", port  # type: ignore[misc]
+                lambda number=number: _Connection(requests(number), expected, until),
+                "127.0.0.1",
+                port,  # type: ignore[misc]
             )
         )[1]
         for number in range(connections)

@@ -5,7 +5,6 @@ has changed since. Only what was decided has a receipt; what was turned away bef
 ledger that does not know the subject) changed nothing and may be asked again.
 """
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from domain.decisions import decide, needs
 from domain.events.envelope import check_subject, ledger_of
 from domain.ledger.application import Ledger, Q
 from domain.ledger.deployment import Deployment, SubjectError
+from domain.ledger.naming import new_id
 from domain.ledger.writer import (
     Answer,
     BusyError,
@@ -144,7 +144,7 @@ def _refused_as_first(asked: Asked, runtime: Runtime) -> Answer | None:
     try:
         decide(asked, states, runtime.clock())
     except Refused as refused:
-        return Answer(refusal_body(uuid.uuid4().hex, refused, 0))
+        return Answer(refusal_body(new_id(), refused, 0))
     return None
 
 
