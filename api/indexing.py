@@ -6,7 +6,8 @@ The framework tries one route after the other, and there are over a hundred: a t
 from collections.abc import Iterable
 
 from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Match, get_route_path
+from starlette._utils import get_route_path
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 ID = "{id}"

@@ -27,6 +27,7 @@ from domain.events.envelope import REGION_MAX_CHARS, check_region
 from domain.ledger.naming import new_id
 
 BODY_MAX_BYTES = 262_144  # the largest command names 1,000 ids of 128 characters
+BODY_MAX_BYTES_OF = {"/crm/batch": 8_388_608}  # 10,000 commands as most of them are
 BODY_WAIT_S = 30.0  # to send that much over a bad line; who is slower holds a connection for nothing
 HEADERS_MAX_BYTES = 16_384  # what browsers and proxies send at most
 QUERY_MAX_BYTES = 4_096
@@ -146,13 +147,14 @@ def check_head(scope: Scope) -> None:
 
 async def read_body(scope: Scope, receive: Receive) -> bytes | None:
     """Return the whole body, or None where the client left. Raises ProblemError past a bound, at once."""
+    most = BODY_MAX_BYTES_OF.get(scope["path"], BODY_MAX_BYTES)
     too_large = ProblemError(
         "body.too_large",
-        f"the body should be at most {BODY_MAX_BYTES} bytes",
+        f"the body should be at most {most} bytes",
         headers={"Connection": "close"},
     )
     announced = Headers(scope=scope).get("content-length", "")
-    if announced.isdecimal() and int(announced) > BODY_MAX_BYTES:
+    if announced.isdecimal() and int(announced) > most:
         raise too_large
     body = bytearray()
     with anyio.move_on_after(BODY_WAIT_S) as waiting:
@@ -161,7 +163,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes | None:
             if message["type"] == "http.disconnect":
                 return None
             body += message.get("body", b"")
-            if len(body) > BODY_MAX_BYTES:
+            if len(body) > most:
                 raise too_large
             if not message.get("more_body", False):
                 return bytes(body)

@@ -212,7 +212,7 @@ def test_a_town_of_two_thousand_accounts_is_found_as_it_was_planted(tmp_path, fi
 )
 @pytest.mark.timeout(3_600)
 def test_a_city_is_imported_and_found_as_it_was_planted(runtime, tmp_path):
-    """Given RECOUNT_CITY accounts in a ledger, when findings are asked of every party, then they are what is planted."""
+    """Given so many accounts in a ledger, when findings are asked of every party, then they are what is planted."""
     folder = tmp_path / "city"
     accounts = int(os.environ["RECOUNT_CITY"])
     counts = made(folder, accounts, 4, breaches=Fraction(1, 10), first=ALL_RULES_FROM)

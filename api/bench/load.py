@@ -12,6 +12,9 @@ from typing import cast
 
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
+GRACE_S = 30.0
+Requests = Callable[[int], Iterator[bytes]]
+"""What a connection of this number asks, one request after the other."""
 STATUS_AT = slice(9, 12)
 """Where the status stands in `HTTP/1.1 201 Created`."""
 
@@ -60,7 +63,7 @@ class _Connection(asyncio.Protocol):
         else:
             self._ask()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own form
         if not self.done.done():
             self.done.set_result(None)
 
@@ -69,30 +72,18 @@ class _Connection(asyncio.Protocol):
         self._transport.write(next(self._requests))
 
 
-async def _run(
-    port: int, connections: int, seconds: float, expected: bytes, requests: Callable[[int], Iterator[bytes]]
-) -> Load:
+async def _run(port: int, connections: int, seconds: float, expected: bytes, requests: Requests) -> Load:
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
-    until = began + seconds
-    made = [
-        (
-            await loop.create_connection(
-                lambda number=number: _Connection(requests(number), expected, until),
-                "127.0.0.1",
-                port,  # type: ignore[misc]
-            )
-        )[1]
-        for number in range(connections)
-    ]
-    await asyncio.wait([one.done for one in made], timeout=seconds + 30)
+    made = [_Connection(requests(n), expected, began + seconds) for n in range(connections)]
+    for one in made:
+        await loop.create_connection(lambda one=one: one, "127.0.0.1", port)  # type: ignore[misc]
+    await asyncio.wait([one.done for one in made], timeout=seconds + GRACE_S)
     took = time.perf_counter() - began
     waits = list(itertools.chain.from_iterable(one.waits for one in made))
     return Load(len(waits) / took, waits, sum(one.others for one in made))
 
 
-def run(
-    port: int, connections: int, seconds: float, expected: bytes, requests: Callable[[int], Iterator[bytes]]
-) -> Load:
+def run(port: int, connections: int, seconds: float, expected: bytes, requests: Requests) -> Load:
     """Ask from many connections for some seconds; each takes its requests from an iterator of its own."""
     return asyncio.run(_run(port, connections, seconds, expected, requests))

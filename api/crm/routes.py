@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from api.crm import batch
 from api.crm.bodies import Envelope, body_of
 from api.crm.examples import MOMENT, envelope_of
 from api.crm.writing import Write, write
@@ -109,7 +110,13 @@ def router() -> APIRouter:
         _add_state(made, kind, plural)
     for command in COMMANDS.values():
         _add_command(made, command)
+    batch.add_to(made, {_address(command): command for command in COMMANDS.values()})
     return made
+
+
+def _address(command: type[Command]) -> str:
+    """Return where a command stands below /crm."""
+    return f"/{PLURALS[command.STREAM]}/{{id}}" + (f"/{command.ROUTE}" if command.ROUTE else "")
 
 
 def _add_state(made: APIRouter, kind: StreamKind, plural: str) -> None:
@@ -162,7 +169,7 @@ def _add_command(made: APIRouter, command: type[Command]) -> None:
         201: {"content": {"application/json": {"example": _accepted_example(command)}}}
     }
     made.add_api_route(
-        f"/{plural}/{{id}}" + (f"/{command.ROUTE}" if command.ROUTE else ""),
+        _address(command),
         ask,
         methods=["POST"],
         status_code=201,

@@ -164,9 +164,16 @@ class Writer:
 
         One that is cancelled before its command was begun leaves nothing; after that, the receipt has the answer.
         """
+        return await self.begin(asked, receipt)
+
+    def begin(self, asked: Asked, receipt: ReceiptKey) -> "asyncio.Future[Answer]":
+        """Return what will be the answer, of the running event loop: commands are decided in the order of the calls.
+
+        Raises BusyError at once.
+        """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._enqueue(_Waiting(Work((asked,), receipt, new_id(), alone=True), future))
-        return await future
+        return future
 
     def execute_all(
         self,
