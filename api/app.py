@@ -20,10 +20,13 @@ from api import (
     reference,
     registers,
 )
+from api.access import Access, signing_in
+from api.access.guarding import check_guarded, documented_scopes
+from api.access.headers import SecurityHeaders
 from api.indexing import RouteIndex
 from api.metrics import Metrics
 from api.reading import standings_of
-from api.requests import Bounds, RequestContext
+from api.requests import HOSTS, Bounds, RequestContext
 from api.runtime import Runtime
 from api.waiting import Shared, last_position
 
@@ -35,8 +38,10 @@ Writes go to `/crm` with an `Idempotency-Key`; everything else reads. Errors are
 """
 
 
-def build(runtime: Runtime) -> FastAPI:
-    """Return the application that serves a runtime.
+def build(
+    runtime: Runtime, access: Access | None = None, hosts: frozenset[str] = HOSTS, *, https: bool = False
+) -> FastAPI:
+    """Return the application that serves a runtime to those who have access; without it, to nobody.
 
     `app.state.stopping` is an event: once it is set, streams and waiting readers end, so that a server can
     stop within a moment.
@@ -58,9 +63,10 @@ def build(runtime: Runtime) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    door = access or Access()
     metrics = Metrics(runtime.deployment)
     app.state.runtime, app.state.metrics = runtime, metrics
-    app.state.stopping = stopping
+    app.state.stopping, app.state.access = stopping, door
     app.state.positions, app.state.standings = Shared(last_position), Shared(standings_of)
     for router in (
         crm.router(),
@@ -74,18 +80,21 @@ def build(runtime: Runtime) -> FastAPI:
         console.entrance,
     ):
         app.include_router(router)
+    app.include_router(signing_in.router)
     reference.install(app)
     problems.install(app)
-    app.add_middleware(Bounds)
+    app.add_middleware(Bounds, access=door, hosts=hosts)
+    app.add_middleware(SecurityHeaders, https=https)
     app.add_middleware(RequestContext, metrics=metrics)  # the last added is the outermost
-    _document_problems(app)
+    _document(app)
+    check_guarded(app)
     commands = (route for route in crm.router().routes if isinstance(route, APIRoute))
     app.router.routes.insert(0, RouteIndex(commands, "POST", place=3))  # /crm/accounts/{id}/...
     return app
 
 
-def _document_problems(app: FastAPI) -> None:
-    """Let the OpenAPI document know the form of problems, which no route returns as its own answer."""
+def _document(app: FastAPI) -> None:
+    """Let the OpenAPI document know the form of problems, which no route returns as its own answer, and the scopes."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -95,6 +104,7 @@ def _document_problems(app: FastAPI) -> None:
             model = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(model.pop("$defs", {}))
             schemas["Problem"] = model
+            documented_scopes(app, document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

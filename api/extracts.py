@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.problems import ProblemError, documented, retry_after
 from api.reading import Waiting, built, ledger_asked, reached
-from api.requests import JsonRoute, Region, Running, Stopping, answer
+from api.requests import Region, Running, Stopping, answer, audience
 from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger
 from projections.engine import ReadModel
@@ -101,16 +101,16 @@ class _ExtractResponse(StreamingResponse):
                     _running.release()
 
 
-def extracts_of(audience: Literal["billing", "management"], models: Sequence[ReadModel]) -> APIRouter:
+def extracts_of(name: Literal["billing", "management"], scope: str, models: Sequence[ReadModel]) -> APIRouter:
     """Return the addresses under which an audience extracts the tables of some models."""
-    router = APIRouter(prefix=f"/{audience}", tags=[audience], route_class=JsonRoute)
+    router = audience(name, scope)
     tables = sources(models)
     listed = [{"table": source.name, "model": source.model.name} for source in tables.values()]
 
     @router.get(
         "/extracts",
         summary="The tables that can be extracted",
-        operation_id=f"{audience}_extracts",
+        operation_id=f"{name}_extracts",
         response_model=ExtractedTables,
         responses={
             200: {"content": {"application/json": {"example": {"tables": listed[:1]}}}},
@@ -125,7 +125,7 @@ def extracts_of(audience: Literal["billing", "management"], models: Sequence[Rea
         "/extracts/{table}",
         summary="A whole table, streamed as CSV or Parquet",
         description=DESCRIPTION,
-        operation_id=f"{audience}_extract",
+        operation_id=f"{name}_extract",
         response_class=Response,
         responses={
             200: {
@@ -153,7 +153,7 @@ def extracts_of(audience: Literal["billing", "management"], models: Sequence[Rea
             str,
             Path(
                 max_length=63,
-                description=f"as at /{audience}/extracts",
+                description=f"as at /{name}/extracts",
                 examples=[listed[0]["table"]],
             ),
         ],
@@ -166,7 +166,7 @@ def extracts_of(audience: Literal["billing", "management"], models: Sequence[Rea
         """Return the stream of a table."""
         source = tables.get(table)
         if source is None:
-            raise MalformedError("table", f"should be one of those at /{audience}/extracts")
+            raise MalformedError("table", f"should be one of those at /{name}/extracts")
         ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
         await reached(ledger, source.model.name, wait)
         return await _stream(

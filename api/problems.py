@@ -21,6 +21,7 @@ from domain.events.fields import MalformedError
 from domain.ledger.database import StorageError
 from domain.ledger.deployment import SubjectError
 from domain.ledger.embedded import EmbeddedError
+from domain.ledger.sight import OtherRegionError
 from domain.ledger.surroundings import TooWideError
 from domain.refusals import Code, Kind, Refused
 
@@ -52,6 +53,17 @@ CODES: dict[str, Meaning] = {
     "host.not_allowed": Meaning(421, "This host is not served here."),
     "route.unknown": Meaning(404, "There is nothing at this address."),
     "method.not_allowed": Meaning(405, "The method is not known at this address."),
+    "access.token_missing": Meaning(401, "This needs a token."),
+    "access.token_invalid": Meaning(401, "The token lets nobody in."),
+    "access.scope_missing": Meaning(403, "The token has not the scope this needs."),
+    "access.other_region": Meaning(403, "This is of a region the token does not cover."),
+    "access.other_actor": Meaning(403, "The token is of somebody else."),
+    "access.cross_site": Meaning(403, "Another site may not send this."),
+    "access.sign_in": Meaning(303, "Sign in first."),
+    "access.sign_in_failed": Meaning(400, "Signing in did not succeed."),
+    "access.too_many_requests": Meaning(429, "These are too many requests."),
+    "access.keys_unavailable": Meaning(503, "Tokens can't be checked now."),
+    "region.ambiguous": Meaning(409, "The token covers several regions."),
     "idempotency.key_missing": Meaning(400, "A write needs an Idempotency-Key."),
     "idempotency.key_malformed": Meaning(400, "The Idempotency-Key does not have the right form."),
     "idempotency.key_reused": Meaning(422, "The Idempotency-Key came before with another request."),
@@ -325,6 +337,7 @@ _HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
     MalformedError: lambda e: malformed([FieldProblem(field=e.problem.field, reason=e.problem.reason)]),
     Refused: lambda e: refusal(str(e.code), e.message, e.details),
     SubjectError: from_subject,
+    OtherRegionError: lambda e: ProblemError("access.other_region", str(e)).response(),
     StorageError: unavailable,
     EmbeddedError: unavailable,
     psycopg.OperationalError: unavailable,

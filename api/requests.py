@@ -14,12 +14,14 @@ from typing import Annotated, Any
 import anyio
 import orjson
 import structlog
-from fastapi import Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access import Access, Principal, page_principal, requires
+from api.access.guarding import requirements
 from api.metrics import Metrics
 from api.problems import ProblemError, internal
 from api.runtime import Runtime
@@ -108,10 +110,14 @@ def route_of(scope: Scope) -> str:
 
 
 class Bounds:
-    """Turns away requests for other hosts and those that are too large or too slow."""
+    """Turns away requests for other hosts, of nobody who is let in, and those that are too large or too slow.
 
-    def __init__(self, app: ASGIApp) -> None:
+    In this order: the body of a request that is turned away is never read.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, hosts: frozenset[str] = HOSTS) -> None:
         self._app = app
+        self._access, self._hosts = access, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request; anything else passes."""
@@ -119,7 +125,8 @@ class Bounds:
             await self._app(scope, receive, send)
             return
         try:
-            check_head(scope)
+            check_head(scope, self._hosts)
+            await self._access.admit(scope)
             body = await read_body(scope, receive)
         except ProblemError as error:
             await error.response()(scope, receive, send)
@@ -134,11 +141,11 @@ class Bounds:
         await self._app(scope, replayed, send)
 
 
-def check_head(scope: Scope) -> None:
+def check_head(scope: Scope, allowed: frozenset[str] = HOSTS) -> None:
     """Check a request's host and the size of its head; raises ProblemError."""
     hosts = Headers(scope=scope).getlist("host")
-    if len(hosts) != 1 or _PORT.sub("", hosts[0]).lower() not in HOSTS:
-        raise ProblemError("host.not_allowed", "the service is reached as 127.0.0.1, localhost or [::1]")
+    if len(hosts) != 1 or _PORT.sub("", hosts[0]).lower() not in allowed:
+        raise ProblemError("host.not_allowed", "the service is not reached under this name")
     if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_MAX_BYTES:
         raise ProblemError("headers.too_large", f"the headers should be at most {HEADERS_MAX_BYTES} bytes")
     if len(scope.get("query_string", b"")) > QUERY_MAX_BYTES:
@@ -190,16 +197,24 @@ class JsonRoute(APIRoute):
     """A route that reads JSON and nothing else; a form another site's page can send is not read."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler behind the check of the body's type."""
+        """Return the handler behind the check of who asks, and then of the body's type."""
         handle = super().get_route_handler()
+        needed = tuple(requirements(self.dependant))
 
         async def checked(request: Request) -> Response:
+            for requirement in needed:
+                requirement.check(request.scope)
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if request.method in WRITES and kind != "application/json":
                 raise ProblemError("body.unsupported_type", "the body should be application/json")
             return await handle(JsonRequest(request.scope, request.receive))
 
         return checked
+
+
+def audience(name: str, scope: str) -> APIRouter:
+    """Return a router for the addresses of one kind of reader, under their name and behind one scope."""
+    return APIRouter(prefix=f"/{name}", tags=[name], route_class=JsonRoute, dependencies=[requires(scope)])
 
 
 def answer(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -212,6 +227,14 @@ def answer(body: Any, *, status: int = 200, headers: dict[str, str] | None = Non
 
 async def _runtime(request: Request) -> Runtime:
     found: Runtime = request.app.state.runtime
+    principal = page_principal(request)
+    return found.within(principal.sight) if principal else found
+
+
+async def _caller(request: Request) -> Principal:
+    found = page_principal(request)
+    if found is None:
+        raise ProblemError("access.token_missing", "nobody was let in here")
     return found
 
 
@@ -231,6 +254,7 @@ async def _trace(request: Request) -> Trace:
 
 
 async def _region(
+    request: Request,
     region: Annotated[
         str | None,
         Query(
@@ -240,10 +264,34 @@ async def _region(
         ),
     ] = None,
 ) -> str | None:
-    return check_region(region) if region is not None else None
+    """Return the region that is asked for, as far as the caller may see it; raises ProblemError.
+
+    An address with an id asks for one stream, whose own region is looked at where it is found. All others are lists,
+    which a token narrows to its region.
+    """
+    asked = check_region(region) if region is not None else None
+    principal = page_principal(request)
+    if principal is None or "id" in request.path_params:
+        return asked
+    return narrowed(principal, asked)
+
+
+def narrowed(principal: Principal, asked: str | None) -> str | None:
+    """Return the region a list is limited to, None where that is everything; raises ProblemError."""
+    sight = principal.sight
+    if sight.everywhere or (asked is not None and sight.covers(asked)):
+        return asked
+    theirs = [r for r in sight.regions if asked is None or r.startswith(f"{asked}.")]
+    if len(theirs) == 1:
+        return theirs[0]
+    if not theirs:
+        raise ProblemError("access.other_region", "the token covers no such region")
+    raise ProblemError("region.ambiguous", "the token covers several regions: name one with ?region=")
 
 
 Running = Annotated[Runtime, Depends(_runtime)]
+"""The deployment as the caller may see it."""
+Caller = Annotated[Principal, Depends(_caller)]
 Counting = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]
 """Set once the server is told to stop: who waits or streams comes to an end."""

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from domain.events.envelope import ledger_of
 from domain.ledger.database import Database
 from domain.ledger.deployment import Deployment
 from domain.ledger.embedded import EmbeddedPostgres
+from domain.ledger.sight import Sight
 from domain.ledger.writer import Writer
 from projections.accountability import Accountability
 from projections.billing_status import BillingStatus
@@ -54,6 +55,10 @@ class Runtime:
     clock: Callable[[], datetime] = present
     followers: list[Follower] = field(default_factory=list)
     _writers: dict[str, Writer] = field(default_factory=dict)
+
+    def within(self, sight: Sight) -> "Runtime":
+        """Return what somebody works on who may not see all of it; the writers and the followers are the same."""
+        return self if sight.everywhere else replace(self, deployment=self.deployment.within(sight))
 
     def writer(self, region: str) -> Writer:
         """Return the one writer of a region's ledger, which is made where it is the region's first."""

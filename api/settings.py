@@ -1,10 +1,12 @@
 """What the environment and the command line say. The environment is read here and nowhere else."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.events.fields import MalformedError
 from domain.ledger.vault import MasterKey, VaultError
 
 MASTER_KEY_FILE = "master.key"
@@ -12,8 +14,77 @@ DEFAULT_DATA = Path("data")
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """Whose tokens let somebody in, and how a browser is signed in there.
+
+    `issuer`, `audience` and `jwks` (an address or a file) say which tokens are taken; the other two addresses and how
+    we are known there are for the console.
+    """
+
+    issuer: str
+    audience: str = "recount"
+    jwks: str | None = None
+    authorize_url: str | None = None
+    token_url: str | None = None
+    client_id: str = "recount-console"
+    client_secret: str | None = None
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "IssuerSettings | None":
+        """Return what an environment says of an issuer, None where it names none."""
+        issuer = environment.get("RECOUNT_ISSUER")
+        if not issuer:
+            return None
+        return cls(
+            issuer,
+            environment.get("RECOUNT_AUDIENCE") or "recount",
+            environment.get("RECOUNT_JWKS") or None,
+            environment.get("RECOUNT_AUTHORIZE_URL") or None,
+            environment.get("RECOUNT_TOKEN_URL") or None,
+            environment.get("RECOUNT_CLIENT_ID") or "recount-console",
+            environment.get("RECOUNT_CLIENT_SECRET") or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """How the service is reached, and how often by anybody.
+
+    `outside` is its address as browsers see it; what `proxies` say of a client's address is taken; the rates are in
+    requests a second of each caller, None for the default and 0 for no limit.
+    """
+
+    outside: str | None = None
+    proxies: str | None = None
+    person_per_s: float | None = None
+    system_per_s: float | None = None
+    anonymous_per_s: float | None = None
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "EdgeSettings":
+        """Return what an environment says; raises MalformedError."""
+        outside = environment.get("RECOUNT_PUBLIC_URL") or None
+        if outside and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+/?", outside):
+            raise MalformedError("RECOUNT_PUBLIC_URL", "should be as https://recount.example, without a path")
+        return cls(
+            outside.rstrip("/") if outside else None,
+            environment.get("RECOUNT_PROXIES") or None,
+            *(_rate(environment, f"RECOUNT_{who}_PER_S") for who in ("PERSON", "SYSTEM", "ANONYMOUS")),
+        )
+
+
+def _rate(environment: Mapping[str, str], name: str) -> float | None:
+    given = environment.get(name)
+    if not given:
+        return None
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", given):
+        raise MalformedError(name, "should be requests a second, as 50, or 0 for no limit")
+    return float(given)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the data stands and what unlocks it.
+    """Where the data stands and what unlocks it, and how the service is reached and by whom.
 
     `database_url` (DATABASE_URL) takes precedence over the embedded server in `data_dir`;
     `owner_url` (RECOUNT_OWNER_URL) is used for migrations where the service's own user may not migrate.
@@ -24,10 +95,12 @@ class Settings:
     owner_url: str | None = None
     master_key: str | None = None
     master_key_file: Path | None = None
+    issuer: IssuerSettings | None = None
+    edge: EdgeSettings = EdgeSettings()
 
     @classmethod
     def read(cls, data_dir: Path, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Return the settings of an environment."""
+        """Return the settings of an environment; raises MalformedError."""
         key_file = environment.get("RECOUNT_MASTER_KEY_FILE")
         return cls(
             data_dir=data_dir.absolute(),
@@ -35,6 +108,8 @@ class Settings:
             owner_url=environment.get("RECOUNT_OWNER_URL") or None,
             master_key=environment.get("RECOUNT_MASTER_KEY") or None,
             master_key_file=Path(key_file) if key_file else None,
+            issuer=IssuerSettings.read(environment),
+            edge=EdgeSettings.read(environment),
         )
 
     @property

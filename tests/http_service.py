@@ -1,30 +1,71 @@
-"""The service really served: uvicorn on a loopback port, a real database, and a small client."""
+"""The service really served: uvicorn on a loopback port, a real database, its own issuer, and a small client."""
 
 import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx
 import uvicorn
 
+from api.access import SCOPES, issuing
+from api.access.guarding import PAGES, SESSION
+from api.access.issuer import LocalIssuer, made_in_memory
+from api.access.limits import Limits
 from api.app import build
 from api.runtime import Runtime
+from api.serving import address_of, listen
+from domain.ledger.sight import EVERYWHERE
 
 PERSONAL = ("用户甲", "230100190001010000", "13000000000", "18600000001")
 """The personal data in the Harbin case: it may stand in no answer."""
 REGION = "heilongjiang.harbin"
+UNLIMITED = Limits(0, 0, 0)
 _keys = itertools.count(1)
 
 
 class Client:
-    """Asks the service, and looks at every answer for personal data of the Harbin case."""
+    """Asks the service, and looks at every answer for personal data of the Harbin case.
 
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-        self.http = httpx.Client(base_url=base_url, timeout=20)
+    It is a system that may do everything everywhere and act for anybody; `as_` gives one of somebody else.
+    """
+
+    def __init__(self, base_url: str, issuer: LocalIssuer, token: str | None = None) -> None:
+        self.base_url, self.issuer = base_url, issuer
+        given = issuer.signed("system/tests", SCOPES, [EVERYWHERE], ["*"]) if token is None else token
+        self.http = httpx.Client(base_url=base_url, timeout=20, headers=bearer(given))
+        self.others: list[httpx.Client] = []
+
+    def as_(
+        self,
+        subject: str = "staff/S-1",
+        scopes: Iterable[str] = SCOPES,
+        regions: Iterable[str] = (EVERYWHERE,),
+        acts_for: Iterable[str] = (),
+    ) -> "Client":
+        """Return a client of the same service with somebody else's token."""
+        return self.with_token(self.issuer.signed(subject, scopes, regions, acts_for))
+
+    def signed_in(self, subject: str = "staff/S-1", scopes: Iterable[str] = SCOPES, **given: Any) -> "Client":
+        """Return a client that is signed in to the console: with the session's cookie, and no token."""
+        made = self.with_token("")
+        token = self.issuer.signed(subject, scopes, given.pop("regions", (EVERYWHERE,)), **given)
+        made.http.cookies.set(SESSION, token, path=PAGES)
+        return made
+
+    def with_token(self, token: str) -> "Client":
+        """Return a client of the same service with a token, or without one where that is empty."""
+        made = Client(self.base_url, self.issuer, token)
+        made.others = self.others
+        self.others.append(made.http)
+        return made
+
+    def close(self) -> None:
+        """Close its connections, and those of the clients it gave."""
+        for http in (self.http, *self.others):
+            http.close()
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self._seen(self.http.get(path, **options))
@@ -83,27 +124,35 @@ class Client:
         return response
 
 
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that brings a token; none for an empty one."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 @contextlib.contextmanager
-def serving(runtime: Runtime) -> Iterator[Client]:
-    """Serve a runtime until the block ends."""
-    app = build(runtime)
+def serving(runtime: Runtime, limits: Limits = UNLIMITED) -> Iterator[Client]:
+    """Serve a runtime until the block ends, with an issuer of its own."""
+    listening = listen("127.0.0.1", 0, guarded=False)
+    issuer = made_in_memory(address_of(listening))
+    app = build(runtime, issuer.access(limits))
+    issuing.install(app, issuer)
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     )
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
+    client = Client(issuer.url, issuer)
     try:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        client = Client(f"http://127.0.0.1:{port}")
-        with client.http:
-            yield client
+        yield client
     finally:
         app.state.stopping.set()
         server.should_exit = True
         thread.join(10)
+        listening.close()
+        client.close()
         assert not thread.is_alive()
 
 

@@ -105,7 +105,10 @@ def test_a_subject_in_two_ledgers_has_to_be_told_apart(recount, tmp_path):
         (("replay", "account/A", "--at", "soon"), 1, "does not stand in any ledger"),
         (("replay", "account/A", "--position", "-1"), 1, "--position: should be"),
         (("import", "nowhere.jsonl"), 1, "nowhere.jsonl: is not a file"),
-        (("serve", "--host", "0.0.0.0"), 1, "no access control yet"),
+        (("serve", "--host", "0.0.0.0"), 1, "without an issuer of tokens"),
+        (("serve", "--host", "0.0.0.0", "--dev"), 1, "--dev lets in whoever asks"),
+        (("token", "nobody"), 2, "should be one of clerk"),
+        (("token", "clerk"), 1, "no service with a local issuer"),
         (("serve", "--port", "70000"), 2, "should be a port"),
         (("export", "--json"), 1, "--out"),
     ],
@@ -149,8 +152,14 @@ def test_demo_serves_the_harbin_case_and_says_where_to_look(recount, tmp_path):
     try:
         told = [process.stdout.readline() for _ in range(3)]
         assert "102 events (102 new)" in told[0]
-        status = httpx.get(f"http://127.0.0.1:{port}/billing/accounts/A-FTTH", timeout=10)
-        assert status.json()["balance_fen"] == 45_460
+        address = f"http://127.0.0.1:{port}"
+        assert f"TOKEN=$(curl -sd person=investigator-a {address}/auth/demo-token)" in told[2]
+        token = httpx.post(f"{address}/auth/demo-token", data={"person": "billing"}, timeout=10).text
+        own = recount("token", "billing").stdout.decode().strip()
+        for given in (token, own):
+            headers = {"Authorization": f"Bearer {given}"}
+            status = httpx.get(f"{address}/billing/accounts/A-FTTH", headers=headers, timeout=10)
+            assert status.json()["balance_fen"] == 45_460
         busy = recount("serve", "--port", str(port))
         assert busy.returncode == 1
         assert f"port {port} can't be listened on" in busy.stderr.decode()

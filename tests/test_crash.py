@@ -14,6 +14,7 @@ import httpx
 import orjson
 import pytest
 
+from api.access.issuer import found_in
 from api.runtime import opened
 from api.settings import Settings
 from domain.ledger.embedded.files import read_news
@@ -38,17 +39,17 @@ def command(*arguments, data):
 
 @contextlib.contextmanager
 def serve(data):
-    """Run the real service; give its process and its address."""
-    arguments, environment = command("serve", "--port", "0", data=data)
+    """Run the real service; give its process and its issuer, which says where it is."""
+    arguments, environment = command("serve", "--dev", "--port", "0", data=data)
     service = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         for line in service.stderr:
-            if found := re.search(r"http://[\d.]+:\d+", line):
+            if re.search(r"http://[\d.]+:\d+", line):
                 break
         else:
             pytest.fail(f"the service ended: {service.wait()}")
         threading.Thread(target=service.stderr.read, daemon=True).start()
-        yield service, found[0]
+        yield service, found_in(data)
     finally:
         service.kill()
         service.wait()
@@ -63,9 +64,9 @@ class Clerks:
         self.acknowledged = {}
         self.stop = threading.Event()
 
-    def work(self, address, name):
+    def work(self, issuer, name):
         """Send command after command until told to stop or the service is gone."""
-        client = Client(address)
+        client = Client(issuer.url, issuer)
         with client.http:
             number = 0
             while not self.stop.is_set():
@@ -91,17 +92,17 @@ class Clerks:
         assert response.status_code == 503, response.text
         return False
 
-    def retry(self, address):
+    def retry(self, issuer):
         """Send again, with its key, each command, also those that were acknowledged, until each one is."""
-        client = Client(address)
+        client = Client(issuer.url, issuer)
         with client.http, ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(lambda key: wait_for(lambda: self.send(client, key)), self.asked))
 
     @contextlib.contextmanager
-    def at_work(self, address):
+    def at_work(self, issuer):
         """Let the clients work while the block runs."""
         with ThreadPoolExecutor(CLIENTS) as pool:
-            jobs = [pool.submit(self.work, address, f"clerk{n}") for n in range(CLIENTS)]
+            jobs = [pool.submit(self.work, issuer, f"clerk{n}") for n in range(CLIENTS)]
             try:
                 yield
             finally:
@@ -110,9 +111,9 @@ class Clerks:
             job.result()
 
 
-def with_accounts(address):
+def with_accounts(issuer):
     """Open the accounts."""
-    client = Client(address)
+    client = Client(issuer.url, issuer)
     with client.http:
         assert client.register().status_code == 201
         for account_id in ACCOUNTS:
@@ -137,24 +138,24 @@ def assert_each_once(data, clerks):
 def test_a_service_killed_under_load_keeps_every_acknowledged_command_once(tmp_path):
     """Given clients at work, when the service is killed and started again, then each command stands once."""
     data, clerks = tmp_path / "data", Clerks()
-    with serve(data) as (service, address):
-        with_accounts(address)
-        with clerks.at_work(address):
+    with serve(data) as (service, issuer):
+        with_accounts(issuer)
+        with clerks.at_work(issuer):
             wait_for(lambda: len(clerks.acknowledged) >= LOAD_MIN)
             service.send_signal(signal.SIGKILL)
             service.wait()
     assert len(clerks.acknowledged) < len(clerks.asked)
-    with serve(data) as (_, address):
-        clerks.retry(address)
+    with serve(data) as (_, issuer):
+        clerks.retry(issuer)
     assert_each_once(data, clerks)
 
 
 def test_a_database_killed_under_load_keeps_every_acknowledged_command_once(tmp_path):
     """Given clients at work, when PostgreSQL is killed, then the service brings it back and nothing is lost."""
     data, clerks = tmp_path / "data", Clerks()
-    with serve(data) as (service, address):
-        with_accounts(address)
-        with clerks.at_work(address):
+    with serve(data) as (service, issuer):
+        with_accounts(issuer)
+        with clerks.at_work(issuer):
             wait_for(lambda: len(clerks.acknowledged) >= LOAD_MIN)
             postmaster = read_news(data).postmaster
             os.kill(postmaster, signal.SIGKILL)
@@ -162,7 +163,7 @@ def test_a_database_killed_under_load_keeps_every_acknowledged_command_once(tmp_
             wait_for(lambda: len(clerks.acknowledged) >= before + LOAD_MIN, seconds=30)
         assert service.poll() is None
         assert read_news(data).postmaster != postmaster
-        clerks.retry(address)
+        clerks.retry(issuer)
     assert_each_once(data, clerks)
 
 

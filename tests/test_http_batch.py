@@ -147,3 +147,16 @@ def test_a_batch_is_bounded(client, monkeypatch):
 def test_an_empty_batch_has_no_answers(client):
     """Given nothing, then nothing."""
     assert send(client) == []
+
+
+def test_a_line_needs_the_scope_of_its_command(client, runtime):
+    """Given a token that may write and not administer, then an erasure among its lines is refused, and no other."""
+    send(client, *customer())
+    clerk = client.as_(subject="staff/S-01", scopes=["crm:write"], regions=["*"])
+    erase = line("parties/P-1/erasures", {"legal_basis": "request of the person", "approver": "staff/M-01"})
+    first, second = send(clerk, erase, payment(1))
+    assert (first["status"], first["body"]["code"]) == (403, "access.scope_missing")
+    assert second["status"] == 201
+    reader = client.as_(subject="staff/S-02", scopes=["billing:read"], regions=["*"])
+    headers = {"Content-Type": "application/x-ndjson"}
+    problem(reader.post("/crm/batch", content=b"", headers=headers), 403, "access.scope_missing")

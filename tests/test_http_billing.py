@@ -3,7 +3,6 @@
 import threading
 import time
 
-import httpx
 import pytest
 
 from api.runtime import READ_MODELS, Runtime
@@ -149,7 +148,7 @@ def test_waiting_readers_hold_no_thread(harbin: Client):
     position = harbin.register("P-9").json()["position"]
 
     def wait() -> None:
-        httpx.get(f"{harbin.base_url}/billing/accounts/A-FTTH?min_position={position}&wait_s=2", timeout=20)
+        harbin.as_().get(f"/billing/accounts/A-FTTH?min_position={position}&wait_s=2")
 
     threads = [threading.Thread(target=wait) for _ in range(60)]
     for thread in threads:

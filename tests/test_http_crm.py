@@ -92,11 +92,12 @@ def test_a_key_is_for_one_request_in_all_ledgers(client: Client):
 def test_two_clients_with_one_key_make_one_event(client: Client):
     """Many at once with the same key and request: one event, one answer for all."""
     together = threading.Barrier(8)
+    token = client.http.headers["authorization"].removeprefix("Bearer ")
 
     def ask(_: int) -> httpx.Response:
-        with httpx.Client(base_url=client.base_url, timeout=20) as http:
-            together.wait(10)
-            return Client.register(_Bare(client, http), key="k-1")
+        own = client.with_token(token)
+        together.wait(10)
+        return own.register(key="k-1")
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ask, range(8)))
@@ -104,13 +105,6 @@ def test_two_clients_with_one_key_make_one_event(client: Client):
     assert len({r.json()["command_id"] for r in found}) == 1
     assert sum("idempotency-replayed" not in r.headers for r in found) == 1
     assert len(events(client)) == 1
-
-
-class _Bare(Client):
-    """Another client of the same service, with a connection of its own."""
-
-    def __init__(self, other: Client, http: httpx.Client) -> None:
-        self.base_url, self.http = other.base_url, http
 
 
 @pytest.mark.parametrize("key", [None, "", "with space", "é", "k" * 201])

@@ -66,7 +66,8 @@ def test_a_body_that_is_too_large_is_turned_away_while_it_streams(seen: Client):
     with socket.create_connection((host, int(port)), timeout=10) as raw:
         raw.sendall(
             b"POST /crm/parties/P-1 HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k\r\n"
-            b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + f"Authorization: {seen.http.headers['authorization']}\r\n".encode()
+            + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         for _ in range(5):  # 320 KiB, and no end of the body

@@ -1,6 +1,7 @@
 """Feeds over HTTP: every event once and in order, from any position, waiting or streaming."""
 
 import base64
+import contextlib
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ import orjson
 import pytest
 
 import api.feeds.reading
+from api.access.issuer import found_in
 from tests.conftest import MASTER
 from tests.http_service import Client, problem, serving
 
@@ -111,7 +113,7 @@ def test_a_long_poll_answers_as_soon_as_something_comes(harbin: Client):
     found: list[httpx.Response] = []
 
     def wait() -> None:
-        found.append(httpx.get(f"{harbin.base_url}{FEED}?after=102&wait_s=20", timeout=30))
+        found.append(harbin.as_().get(f"{FEED}?after=102&wait_s=20", timeout=30))
 
     waiting = threading.Thread(target=wait)
     waiting.start()
@@ -130,19 +132,12 @@ def test_a_stream_holds_every_event_and_then_what_comes(harbin: Client):
         first = next(coming)
         assert "id" not in first
         assert [int(next(coming)["id"]) for _ in range(2)] == [101, 102]
-        with httpx.Client(base_url=harbin.base_url) as other:
-            Client.register(_with(harbin.base_url, other), "P-9")
+        harbin.as_(acts_for=["*"]).register("P-9")
         frame = next(coming)
     assert frame["id"] == "103"
     assert frame["event"] == "PartyRegistered"
     event = orjson.loads(frame["data"])
     assert (event["position"], event["subject"], event["data"]["name"]) == (103, "party/P-9", "***")
-
-
-def _with(address: str, http: httpx.Client) -> Client:
-    made = Client.__new__(Client)
-    made.base_url, made.http = address, http
-    return made
 
 
 def test_a_stream_that_broke_is_resumed_without_a_gap(seen: Client):
@@ -198,10 +193,9 @@ def test_nothing_is_skipped_while_many_write(client: Client):
     client.register("P-0")
 
     def write(writer: int) -> None:
-        with httpx.Client(base_url=client.base_url, timeout=20) as http:
-            own = _with(client.base_url, http)
-            for number in range(10):
-                assert own.register(f"P-{writer}-{number}").status_code == 201
+        own = client.as_(acts_for=["*"])
+        for number in range(10):
+            assert own.register(f"P-{writer}-{number}").status_code == 201
 
     threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
     for thread in threads:
@@ -221,7 +215,7 @@ def test_open_streams_and_waiting_readers_end_when_the_server_stops(runtime, mon
         begun = threading.Event()
 
         def follow(path: str) -> None:
-            with httpx.stream("GET", client.base_url + path, timeout=30) as response:
+            with client.as_().http.stream("GET", path, timeout=30) as response:
                 begun.set()
                 ended.append(response.read())
 
@@ -246,8 +240,11 @@ def test_a_served_process_stops_cleanly_with_a_stream_open(database_url: str, tm
         "RECOUNT_MASTER_KEY": base64.b64encode(MASTER).decode(),
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
-    command = [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--data", str(tmp_path)]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "api.cli", "serve", "--dev", "--port", "0", "--data", str(tmp_path)]
+    with (
+        contextlib.ExitStack() as stack,
+        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process,
+    ):
         try:
             assert process.stderr is not None
             address = ""
@@ -256,9 +253,10 @@ def test_a_served_process_stops_cleanly_with_a_stream_open(database_url: str, tm
                 if found:
                     address = found[1]
                     break
-            with httpx.Client(base_url=address, timeout=20) as http:
-                assert _with(address, http).register().status_code == 201
-            with httpx.stream("GET", f"{address}{FEED}/stream") as response:
+            client = Client(address, found_in(tmp_path))
+            stack.callback(client.close)
+            assert client.register().status_code == 201
+            with client.http.stream("GET", f"{FEED}/stream") as response:
                 coming = frames(response)
                 next(coming)
                 assert next(coming)["id"] == "1"

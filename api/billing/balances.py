@@ -5,10 +5,11 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import BILLING_READ
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
 from api.problems import documented
 from api.reading import (
@@ -21,7 +22,7 @@ from api.reading import (
     projection_example,
     reached,
 )
-from api.requests import JsonRoute, Region, Running
+from api.requests import Region, Running, audience
 from domain.account.money import AGING_BUCKETS
 from domain.calendar import day_of
 from domain.events.fields import AMOUNT_MAX_FEN, Day, MalformedError
@@ -31,7 +32,7 @@ from projections.statement import ACCOUNT_KEY, Aged, Statement, TrialBalance, ag
 
 PAST_DUE_MAX_DAYS = 36_525  # a hundred years
 
-router = APIRouter(prefix="/billing", tags=["billing"], route_class=JsonRoute)
+router = audience("billing", BILLING_READ)
 
 On = Annotated[
     Day | None, Query(description="the day, at whose end; today by default", examples=["2014-12-09"])

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 import orjson
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import BILLING_READ
 from api.billing.reading import MODEL, on_today
 from api.billing.routes import AccountStatus
 from api.paging import CURSOR_MAX_CHARS, LIMIT_DEFAULT, Limit
@@ -29,12 +30,12 @@ from api.reading import (
     projection_example,
     reached,
 )
-from api.requests import JsonRoute, Region, Running
+from api.requests import Region, Running, audience
 from domain.events.fields import MalformedError, parse_instant
 from domain.ledger.recorder import POSITION_MAX
 from projections.billing_status import Cursor, changes
 
-router = APIRouter(prefix="/billing", tags=["billing"], route_class=JsonRoute)
+router = audience("billing", BILLING_READ)
 
 
 class Change(AccountStatus):

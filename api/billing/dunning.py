@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import BILLING_READ
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
 from api.problems import documented
 from api.reading import (
@@ -20,13 +21,13 @@ from api.reading import (
     projection_example,
     reached,
 )
-from api.requests import JsonRoute, Region, Running
+from api.requests import Region, Running, audience
 from domain.calendar import day_of
 from domain.events.fields import AMOUNT_MAX_FEN, Day, Identifier
 from projections.dunning import STEP_KEY, Action, Block, Dunning, steps_of
 from projections.paging import Column
 
-router = APIRouter(prefix="/billing", tags=["billing"], route_class=JsonRoute)
+router = audience("billing", BILLING_READ)
 
 _SORTS: Mapping[str, Column] = {
     "from_on": Column("from_on", "date"),

@@ -4,22 +4,23 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import BILLING_READ
 from api.billing.reading import MODEL, on_today, page_of, row_of
 from api.paging import LIMIT_DEFAULT, Limit
 from api.problems import ProblemError, documented
 from api.reading import Projection, Waiting, candidates, city_of, projection_example, projection_of, reached
-from api.requests import JsonRoute, Region, Running, answer
+from api.requests import Region, Running, answer, audience
 from domain.events.fields import IDENTIFIER_MAX_CHARS, Identifier
 from domain.ledger.application import Ledger
 from projections.billing_status import Status
 
 LEDGER_MAX_CHARS = 40
 
-router = APIRouter(prefix="/billing", tags=["billing"], route_class=JsonRoute)
+router = audience("billing", BILLING_READ)
 
 _PROJECTION = projection_example(MODEL)
 _ROW = {

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import BILLING_READ
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
 from api.problems import documented
 from api.reading import Projection, Waiting, answered, built, projection_example, reached
-from api.requests import JsonRoute, Region, Running
+from api.requests import Region, Running, audience
 from domain.calendar import day_of
 from domain.events.fields import Day, Identifier
 from domain.ledger.application import Ledger
@@ -31,7 +32,7 @@ from projections.statement import (
 
 FILTERS_MAX = 20  # more kinds of lines or accounts of the chart than there are
 
-router = APIRouter(prefix="/billing", tags=["billing"], route_class=JsonRoute)
+router = audience("billing", BILLING_READ)
 
 Since = Annotated[Day | None, Query(description="the first day", examples=["2014-07-01"])]
 Until = Annotated[

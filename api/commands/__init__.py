@@ -1,6 +1,7 @@
 """The commands of `recount`: one module for each group, listed here in the order of the help."""
 
 from api.commands import (
+    bench,
     calendar,
     comparison,
     dossier,
@@ -24,6 +25,7 @@ GROUPS = (
     comparison,
     remedies,
     dossier,
+    bench,
     calendar,
     notices,
     privacy,

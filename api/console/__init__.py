@@ -7,8 +7,9 @@ step), `findings` (what was wrong, what should have been, and putting it right),
 
 from fastapi import APIRouter
 
+from api.access import requires
 from api.console.dossiers import router as dossiers
-from api.console.finding import entrance
+from api.console.finding import entrance, files
 from api.console.finding import router as finding
 from api.console.findings import router as findings
 from api.console.management import router as management
@@ -18,6 +19,8 @@ from api.console.replays import router as replays
 router = APIRouter()
 # Side by side, each with the whole prefix: a route of a router in a router is logged without it.
 for part in (finding, management, parties, replays, findings, dossiers):
-    router.include_router(part)
+    router.include_router(part, dependencies=[requires("investigate:read")])
+
+router.include_router(files)
 
 __all__ = ["entrance", "router"]

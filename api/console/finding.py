@@ -16,6 +16,7 @@ from domain.events.fields import TEXT_MAX_CHARS
 from projections.engine import NotBuiltError
 
 router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
+files = APIRouter(prefix=HOME, tags=["public"], include_in_schema=False)
 
 WORD_MAX_CHARS = TEXT_MAX_CHARS
 TILE_MAX = 100  # things counted on a worklist's tile; of more it says so
@@ -77,7 +78,7 @@ def worklist(
         raise ProblemError("storage.not_ready", f"{error}: come back") from error
 
 
-@router.get("/static/{digest}/{name}")
+@files.get("/static/{digest}/{name}")
 def static(digest: str, name: str) -> Response:  # noqa: ARG001 - another file has another address
     """Return one of the console's own static files."""
     try:
@@ -88,7 +89,7 @@ def static(digest: str, name: str) -> Response:  # noqa: ARG001 - another file h
     return Response(content, 200, headers, MEDIA[name.rpartition(".")[2]])
 
 
-entrance = APIRouter(include_in_schema=False)
+entrance = APIRouter(tags=["public"], include_in_schema=False)
 
 
 @entrance.get("/")

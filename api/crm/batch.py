@@ -16,12 +16,15 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.responses import Response, StreamingResponse
 
+from api.access import Principal, requires
+from api.access.guarding import Requirement
+from api.access.principal import ADMIN, CRM_WRITE, INVESTIGATE_DECIDE
 from api.crm.bodies import Envelope, body_of
 from api.crm.examples import MOMENT
 from api.crm.writing import Write, finished, started, told
 from api.metrics import Metrics
 from api.problems import ProblemError, documented, fields_of, malformed, response_of
-from api.requests import BODY_MAX_BYTES, Counting, Running, Tracing
+from api.requests import BODY_MAX_BYTES, Caller, Counting, Running, Tracing
 from api.runtime import Runtime
 from domain.commands import COMMANDS, Command
 from domain.events.fields import Identifier
@@ -37,7 +40,8 @@ AHEAD_MAX = 512  # lines begun before the first of them is answered: two of the 
 PREFIX = "/crm"
 ID_AT = 2  # the place of the stream's id in an address below /crm
 
-Addresses = Mapping[str, type[Command]]
+Addresses = Mapping[str, tuple[type[Command], str]]
+"""Each command and the scope it needs, by its address below /crm."""
 
 
 class Line(BaseModel):
@@ -99,7 +103,9 @@ itself; where the connection breaks, the same lines may be sent again with the s
 def add_to(router: APIRouter, addresses: Addresses) -> None:
     """Add the route to the router of all commands."""
 
-    async def batch(request: Request, runtime: Running, metrics: Counting, trace: Tracing) -> Response:
+    async def batch(
+        request: Request, runtime: Running, metrics: Counting, trace: Tracing, caller: Caller
+    ) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != NDJSON:
             raise ProblemError("body.unsupported_type", f"the body should be {NDJSON}")
@@ -107,7 +113,7 @@ def add_to(router: APIRouter, addresses: Addresses) -> None:
         if len(lines) > LINES_MAX + 1:
             raise ProblemError("body.too_large", f"there should be at most {LINES_MAX} lines")
         trace.fields["lines"] = str(len(lines))
-        work = _Batch(runtime, metrics, addresses)
+        work = _Batch(runtime, metrics, addresses, caller)
         return StreamingResponse(work.answers(lines), media_type=NDJSON)
 
     router.add_api_route(
@@ -115,6 +121,7 @@ def add_to(router: APIRouter, addresses: Addresses) -> None:
         batch,
         methods=["POST"],
         tags=["crm: batch"],
+        dependencies=[requires(CRM_WRITE, ADMIN, INVESTIGATE_DECIDE)],
         operation_id="Batch",
         summary="Many commands, one a line",
         description=_DESCRIPTION,
@@ -139,7 +146,8 @@ def add_to(router: APIRouter, addresses: Addresses) -> None:
 class _Batch:
     """The lines of one request."""
 
-    def __init__(self, runtime: Runtime, metrics: Metrics, addresses: Addresses) -> None:
+    def __init__(self, runtime: Runtime, metrics: Metrics, addresses: Addresses, caller: Principal) -> None:
+        self._caller = caller
         self._runtime = runtime
         self._metrics = metrics
         self._addresses = addresses
@@ -180,12 +188,14 @@ class _Batch:
     def _write(self, asked: Line) -> Write:
         """Return a line as a request; raises ProblemError."""
         parts = asked.path.removeprefix(PREFIX).split("/")
-        command = identifier = None
+        found = identifier = None
         if asked.path.startswith(f"{PREFIX}/") and len(parts) > ID_AT:
             identifier = parts[ID_AT]
-            command = self._addresses.get("/".join([*parts[:ID_AT], "{id}", *parts[ID_AT + 1 :]]))
-        if command is None or identifier is None:
+            found = self._addresses.get("/".join([*parts[:ID_AT], "{id}", *parts[ID_AT + 1 :]]))
+        if found is None or identifier is None:
             raise ProblemError("route.unknown", "path should be a command's address, as the API describes it")
+        command, scope = found
+        Requirement((scope,)).of(self._caller)
         try:
             identifier = _IDENTIFIER.validate_python(identifier)
         except ValidationError as error:
@@ -194,9 +204,8 @@ class _Batch:
             body: Envelope = _reader(command.__name__)(asked.body)
         except ValidationError as error:
             raise _InvalidError(error, "body", ("body",)) from None
-        return Write(
-            command, identifier, body, asked.path, orjson.dumps(asked.body), asked.key, asked.if_match
-        )
+        raw = orjson.dumps(asked.body)
+        return Write(command, identifier, body, asked.path, raw, asked.key, asked.if_match, self._caller)
 
 
 class _InvalidError(ProblemError):

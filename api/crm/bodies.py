@@ -26,7 +26,10 @@ class Envelope(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    actor: Actor
+    actor: Annotated[
+        Actor | None,
+        Field(description="the token's own where it is not given; another only if it may act for it"),
+    ] = None
     channel: Channel
     region: Annotated[
         RegionName | None, Field(description="the subject's own where it is not given; it says which ledger")

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from api.access import requires
+from api.access.principal import ADMIN, CRM_WRITE, INVESTIGATE_DECIDE
 from api.crm import batch
 from api.crm.bodies import Envelope, body_of
 from api.crm.examples import MOMENT, envelope_of
 from api.crm.writing import Write, write
 from api.problems import documented
-from api.requests import Counting, JsonRoute, Region, Running, Tracing, answer
+from api.requests import Caller, Counting, JsonRoute, Region, Running, Tracing, answer
 from domain.commands import COMMANDS, Command
 from domain.events.fields import Identifier, StreamKind
 from domain.replay import replay
@@ -25,6 +27,15 @@ PLURALS: dict[StreamKind, str] = {
     "case": "cases",
     "rulebook": "rulebooks",
 }
+SCOPE_OF = {
+    "PublishRuleVersion": ADMIN,
+    "ErasePersonalData": ADMIN,
+    "DecideAppeal": INVESTIGATE_DECIDE,
+    "GrantRemedy": INVESTIGATE_DECIDE,
+    "ImposePenalty": INVESTIGATE_DECIDE,
+    "RecordFinding": INVESTIGATE_DECIDE,
+}
+"""Commands that are not for everybody who may write: what decides a case, what all are measured by, what is final."""
 KEY_MAX_CHARS = 200  # a UUID is 36; room for who likes to say more
 
 Id = Annotated[Identifier, Path(alias="id", description="the stream's id", examples=["A-1"])]
@@ -110,8 +121,13 @@ def router() -> APIRouter:
         _add_state(made, kind, plural)
     for command in COMMANDS.values():
         _add_command(made, command)
-    batch.add_to(made, {_address(command): command for command in COMMANDS.values()})
+    batch.add_to(made, {_address(c): (c, scope_of(c)) for c in COMMANDS.values()})
     return made
+
+
+def scope_of(command: type[Command]) -> str:
+    """Return the scope that a command needs."""
+    return SCOPE_OF.get(command.__name__, CRM_WRITE)
 
 
 def _address(command: type[Command]) -> str:
@@ -133,6 +149,7 @@ def _add_state(made: APIRouter, kind: StreamKind, plural: str) -> None:
         state,
         methods=["GET"],
         tags=[f"crm: {plural}"],
+        dependencies=[requires(CRM_WRITE)],
         name=f"get_{kind}",
         operation_id=f"get_{kind}",
         summary=f"The {kind}'s state now, and its version",
@@ -154,13 +171,14 @@ def _add_command(made: APIRouter, command: type[Command]) -> None:
         runtime: Running,
         metrics: Counting,
         trace: Tracing,
+        caller: Caller,
         raw: Annotated[bytes, Depends(_raw_body)],
         identifier: Id,
         body: Envelope,
         key: Key,
         if_match: IfMatch = None,
     ) -> Response:
-        asked = Write(command, identifier, body, request.url.path, raw, key, if_match)
+        asked = Write(command, identifier, body, request.url.path, raw, key, if_match, caller)
         return await write(runtime, metrics, trace, asked)
 
     examples: Any = {command.__name__: {"summary": command.__doc__, "value": envelope_of(command)}}
@@ -174,6 +192,7 @@ def _add_command(made: APIRouter, command: type[Command]) -> None:
         methods=["POST"],
         status_code=201,
         tags=[f"crm: {plural}"],
+        dependencies=[requires(scope_of(command))],
         name=command.__name__,
         operation_id=command.__name__,
         summary=_summary(command.__name__),

@@ -15,6 +15,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from api.access import Principal
 from api.crm.bodies import Envelope
 from api.metrics import Metrics
 from api.problems import ProblemError, refusal, retry_after
@@ -22,6 +23,7 @@ from api.requests import Trace, answer
 from api.runtime import Runtime
 from domain.commands.asking import Asked, Command
 from domain.decisions import decide, needs
+from domain.decisions.hearing import named
 from domain.events.envelope import check_subject, ledger_of
 from domain.ledger.application import Ledger, Q
 from domain.ledger.deployment import Deployment, SubjectError
@@ -53,6 +55,15 @@ class Write:
     raw: bytes
     key: str
     if_match: str | None
+    principal: Principal
+
+    @property
+    def actor(self) -> str:
+        """Who did it: whoever the token is of, or another one for whom they may act; raises ProblemError."""
+        actor = self.body.actor or self.principal.subject
+        if not self.principal.may_act_as(actor):
+            raise ProblemError("access.other_actor", "actor should be the token's own subject: leave it out")
+        return actor
 
     @property
     def subject(self) -> str:
@@ -62,7 +73,12 @@ class Write:
     @property
     def receipt(self) -> ReceiptKey:
         """Under what its first answer is found again."""
-        parts = (self.path.encode(), self.raw, (self.if_match or "").encode())
+        parts = (
+            self.path.encode(),
+            self.raw,
+            (self.if_match or "").encode(),
+            self.principal.subject.encode(),
+        )
         return ReceiptKey(SCOPE, self.key, request_digest(*parts))
 
     @property
@@ -132,12 +148,15 @@ def _problems() -> Iterator[None]:
 
 
 async def _begin(runtime: Runtime, given: Write) -> "Answer | asyncio.Future[Answer]":
+    actor = given.actor
     region = await _region(runtime.deployment, given)
+    if not given.principal.sight.everywhere:
+        await run_in_threadpool(check_regions, runtime.deployment, given, region)
     envelope: Any = given.body
     asked = Asked(
         subject=given.subject,
         command=envelope.data,
-        actor=envelope.actor,
+        actor=actor,
         channel=envelope.channel,
         region=region,
         time=envelope.time or runtime.clock(),
@@ -164,6 +183,26 @@ async def _begin(runtime: Runtime, given: Write) -> "Answer | asyncio.Future[Ans
                 "version.mismatch", "there is no version yet: leave If-Match out to open the stream"
             )
     return writer.begin(asked, given.receipt)
+
+
+def check_regions(deployment: Deployment, given: Write, region: str) -> None:
+    """Check that a command stays in the caller's regions: its own, its stream's, and those of whom it names.
+
+    What is elsewhere is answered as if it did not stand here. Raises ProblemError and SubjectError.
+    """
+    sight = given.principal.sight
+    of_book = [given.identifier] if given.command.STREAM == "rulebook" else []
+    if not all(sight.covers(asked) for asked in (region, *of_book)):
+        raise ProblemError("access.other_region", "region should be one the token covers")
+    ledger = deployment.ledger(ledger_of(region))
+    if ledger is None:
+        return
+    command: Any = given.body
+    for subject in (given.subject, *named(command.data)):
+        home = deployment.home(ledger, subject)
+        own = subject == given.subject
+        if home is not None and not (sight.covers(home) if own else sight.shows(subject, home)):
+            raise SubjectError(f"{subject} does not stand in the ledger {ledger.region}")
 
 
 def _refused_as_first(asked: Asked, runtime: Runtime) -> Answer | None:

@@ -15,11 +15,14 @@ import structlog
 from api.masking import cloud_event
 from api.metrics import Metrics
 from api.waiting import POLL_S, Shared
+from domain.events.envelope import Recorded
 from domain.ledger.application import Ledger
 from domain.ledger.database import StorageError
+from domain.ledger.deployment import Deployment
 
 BATCH_MAX_BYTES = 4_194_304  # an answer, whatever its limit says; reached only with very large events
 READ_EVENTS = 50  # read at once: with the largest events that can be imported some 50 MB, usually 30 kB
+LOOKED_AT_MAX = 5_000  # events in one go, also where few of them are shown: some 100 ms
 HEARTBEAT_S = 15.0  # proxies drop a connection that is silent for half a minute or more
 RECONNECT_MS = 2_000  # how long a client whose stream ended waits before it comes back
 STREAMS_MAX = 200  # each costs a connection and a task; a deployment has a few dozen consumers
@@ -42,18 +45,38 @@ class Page(NamedTuple):
     through: int
 
 
-def read(ledger: Ledger, after: int, limit: int, types: Sequence[str] = ()) -> Page:
-    """Return events after a position, in order, at most `limit` of them and some 4 MB."""
+class Source(NamedTuple):
+    """A ledger, as far as its reader may see it."""
+
+    ledger: Ledger
+    deployment: Deployment
+
+    def shows(self, recorded: Recorded) -> bool:
+        """Whether the reader may see an event: its stream was opened in one of their regions."""
+        sight = self.deployment.sight
+        if sight.everywhere:
+            return True
+        event = recorded.event
+        home = self.deployment.home(self.ledger, event.subject) if recorded.version > 1 else event.region
+        return home is not None and sight.shows(event.subject, home)
+
+
+def read(source: Source, after: int, limit: int, types: Sequence[str] = ()) -> Page:
+    """Return events after a position that may be seen, in order, at most `limit` of them and some 4 MB."""
+    ledger = source.ledger
     last = ledger.journal.last_position()
     items: list[Item] = []
-    at, size = after, 0
-    while len(items) < limit and size < BATCH_MAX_BYTES:
+    at, size, looked_at = after, 0, 0
+    while len(items) < limit and size < BATCH_MAX_BYTES and looked_at < LOOKED_AT_MAX:
         want = min(READ_EVENTS, limit - len(items))
         found = ledger.journal.log(at, limit=want, upto=last, types=types)
+        looked_at += len(found)
         for stored in found:
-            json = cloud_event(ledger.read(stored))
-            items.append(Item(stored.position, str(stored.topic), json))
-            size += len(json)
+            recorded = ledger.read(stored)
+            if source.shows(recorded):
+                json = cloud_event(recorded)
+                items.append(Item(stored.position, str(stored.topic), json))
+                size += len(json)
         if len(found) < want:
             return Page(items, max(at, last))
         at = found[-1].position
@@ -61,7 +84,7 @@ def read(ledger: Ledger, after: int, limit: int, types: Sequence[str] = ()) -> P
 
 
 async def poll(
-    ledger: Ledger,
+    source: Source,
     positions: Shared[int],
     stopping: threading.Event,
     *,
@@ -73,11 +96,11 @@ async def poll(
     """Return a page as soon as it has events, an empty one when the time to wait has passed."""
     deadline = anyio.current_time() + wait_s
     while True:
-        page = await anyio.to_thread.run_sync(read, ledger, after, limit, types)
+        page = await anyio.to_thread.run_sync(read, source, after, limit, types)
         if page.items:
             return page
         after = page.through
-        while (await positions.of(ledger) or 0) <= after:
+        while (await positions.of(source.ledger) or 0) <= after:
             if stopping.is_set() or anyio.current_time() >= deadline:
                 return page
             await anyio.sleep(POLL_S)
@@ -86,7 +109,7 @@ async def poll(
 
 
 async def stream(
-    ledger: Ledger,
+    source: Source,
     positions: Shared[int],
     stopping: threading.Event,
     metrics: Metrics,
@@ -103,14 +126,14 @@ async def stream(
         yield f"retry: {RECONNECT_MS}\n: after position {after}\n\n".encode()
         try:
             while not stopping.is_set():
-                page = await anyio.to_thread.run_sync(read, ledger, after, READ_EVENTS, types)
+                page = await anyio.to_thread.run_sync(read, source, after, READ_EVENTS, types)
                 for item in page.items:
                     yield b"id: %d\nevent: %s\ndata: %s\n\n" % (item.position, item.type.encode(), item.json)
                 after = page.through
-                async for beat in _quiet(ledger, positions, stopping, after):
+                async for beat in _quiet(source.ledger, positions, stopping, after):
                     yield beat
         except (StorageError, psycopg.OperationalError) as error:
-            log.warning("stream ended", ledger=ledger.region, error=type(error).__name__)
+            log.warning("stream ended", ledger=source.ledger.region, error=type(error).__name__)
             yield b": the ledger can't be read now\n\n"
 
 

@@ -3,13 +3,14 @@
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from api.feeds.reading import STREAMS_MAX, poll, stream
+from api.access.principal import INVESTIGATE_READ
+from api.feeds.reading import STREAMS_MAX, Source, poll, stream
 from api.problems import ProblemError, documented, retry_after
-from api.requests import Counting, JsonRoute, Running, Stopping, answer
+from api.requests import Counting, Running, Stopping, answer, audience
 from api.runtime import Runtime
 from api.waiting import Shared
 from domain.events.envelope import event_type
@@ -23,7 +24,7 @@ WAIT_MAX_S = 30.0  # under the minute after which proxies give a silent request 
 TYPES_MAX = 100  # the vocabulary has fewer
 BATCH = "application/cloudevents-batch+json"
 
-router = APIRouter(prefix="/feeds", tags=["feeds"], route_class=JsonRoute)
+router = audience("feeds", INVESTIGATE_READ)
 
 _EVENT = {
     "specversion": "1.0",
@@ -76,11 +77,11 @@ async def _types(
 async def _ledger(
     runtime: Running,
     ledger: Annotated[str, Path(max_length=40, description="the province", examples=["heilongjiang"])],
-) -> Ledger:
+) -> Source:
     found = await anyio.to_thread.run_sync(runtime.deployment.ledger, ledger)
     if found is None:
         raise ProblemError("ledger.not_found", "the ledgers are listed at /feeds")
-    return found
+    return Source(found, runtime.deployment)
 
 
 async def _positions(request: Request) -> Shared[int]:
@@ -90,7 +91,7 @@ async def _positions(request: Request) -> Shared[int]:
 
 After = Annotated[int, Query(ge=0, le=POSITION_MAX, description="events after this position")]
 Types = Annotated[tuple[str, ...], Depends(_types)]
-Of = Annotated[Ledger, Depends(_ledger)]
+Of = Annotated[Source, Depends(_ledger)]
 Waiting = Annotated[Shared[int], Depends(_positions)]
 
 
@@ -149,7 +150,7 @@ def feeds(runtime: Running) -> Response:
 )
 async def feed(
     *,
-    ledger: Of,
+    source: Of,
     positions: Waiting,
     stopping: Stopping,
     types: Types,
@@ -158,11 +159,11 @@ async def feed(
     wait_s: Annotated[float, Query(ge=0, le=WAIT_MAX_S, description="how long to wait for events")] = 0.0,
 ) -> Response:
     """Return a batch of events."""
-    await _check_after(ledger, after)
-    page = await poll(ledger, positions, stopping, after=after, limit=limit, types=types, wait_s=wait_s)
+    await _check_after(source.ledger, after)
+    page = await poll(source, positions, stopping, after=after, limit=limit, types=types, wait_s=wait_s)
     headers = {
         "Recount-Position": str(page.through),
-        "Link": f'</feeds/{ledger.region}?after={page.through}>; rel="next"',
+        "Link": f'</feeds/{source.ledger.region}?after={page.through}>; rel="next"',
     }
     return Response(b"[" + b",".join(item.json for item in page.items) + b"]", 200, headers, BATCH)
 
@@ -189,7 +190,7 @@ async def feed(
 )
 async def feed_stream(
     *,
-    ledger: Of,
+    source: Of,
     positions: Waiting,
     stopping: Stopping,
     metrics: Counting,
@@ -199,12 +200,12 @@ async def feed_stream(
 ) -> Response:
     """Return the stream."""
     start = after if last_event_id is None else last_event_id
-    await _check_after(ledger, start)
+    await _check_after(source.ledger, start)
     if metrics.open_streams >= STREAMS_MAX:
         raise ProblemError(
             "feed.too_many_streams",
             f"{STREAMS_MAX} streams are open: use one a consumer",
             headers=retry_after(),
         )
-    body = stream(ledger, positions, stopping, metrics, after=start, types=types)
+    body = stream(source, positions, stopping, metrics, after=start, types=types)
     return StreamingResponse(body, headers={"Cache-Control": "no-store"}, media_type="text/event-stream")

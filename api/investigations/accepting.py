@@ -2,15 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_DECIDE
 from api.crm.routes import Happened, Key
 from api.investigations.asking import Kind, Named
 from api.problems import ProblemError, documented, retry_after
 from api.remedies import accept
-from api.requests import Counting, JsonRoute, Region, Running, Tracing, answer
+from api.requests import Counting, Region, Running, Tracing, answer, audience
 from domain.events.case import RemedyKind
 from domain.ledger.writer import BusyError
 from domain.refusals import Refused
@@ -18,7 +19,7 @@ from domain.remedies import Acceptance
 
 NAME = "AcceptProposal"
 
-router = APIRouter(prefix="/investigations", tags=["investigations"], route_class=JsonRoute)
+router = audience("investigations", INVESTIGATE_DECIDE)
 
 _MOMENT = "2014-12-18T10:00:00+08:00"
 _DIGEST = "sha256:" + "0" * 64

@@ -2,19 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import Body, Query
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.inquiry_compare import Lawful, Second, compared, refuse, weighed
 from api.investigations.asking import MOMENT_MAX_CHARS, At, Kind, KnownAt, Named, Position, answered
 from api.problems import documented
-from api.requests import JsonRoute, Region, Running
+from api.requests import Region, Running, audience
 from domain.claims.forms import schema, table
 from domain.ledger.recorder import POSITION_MAX
 
-router = APIRouter(prefix="/investigations", tags=["investigations"], route_class=JsonRoute)
+router = audience("investigations", INVESTIGATE_READ)
 
 _PAYMENT = {
     "event_id": "late-posted-payment-008",

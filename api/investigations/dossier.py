@@ -2,14 +2,15 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.dossier import compose, files_of, folder_files, page, style_source, zipped
 from api.dossier.bundle import MANIFEST
 from api.investigations.asking import MOMENT_MAX_CHARS, KnownAt, Named, Position
 from api.problems import documented
-from api.requests import JsonRoute, Region, Running
+from api.requests import Region, Running, audience
 from api.wording import Lang
 
 SAFE = {
@@ -21,7 +22,7 @@ SAFE = {
 }
 """The page loads nothing and runs nothing, whatever stands in an event; and nobody keeps a customer's history."""
 
-router = APIRouter(prefix="/investigations", tags=["investigations"], route_class=JsonRoute)
+router = audience("investigations", INVESTIGATE_READ)
 
 Disputed = Annotated[Literal["party", "account", "case"], Path(examples=["party"])]
 

@@ -2,20 +2,21 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.inquiry import found, lawful, replayed
 from api.investigations.asking import MOMENT_MAX_CHARS, At, Kind, KnownAt, Named, Position, answered
 from api.investigations.timeline import timeline
 from api.problems import documented
-from api.requests import JsonRoute, Region, Running
+from api.requests import Region, Running, audience
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000  # events in an answer: some 1 MB of JSON
 
-router = APIRouter(prefix="/investigations", tags=["investigations"], route_class=JsonRoute)
+router = audience("investigations", INVESTIGATE_READ)
 
 _ENTRY = {
     "event_id": "harbin-001",

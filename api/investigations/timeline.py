@@ -58,7 +58,7 @@ def timeline(
     cursor = parse_cursor(after) if after is not None else None
     bound = cursor.bound if cursor else position
     question, histories = runtime.deployment.question(
-        subject, runtime.clock(), at=at, known_at=known_at, position=bound, region=region
+        subject, runtime.clock(), at=at, known_at=known_at, position=bound, region=region, partial=True
     )
     around = _around(runtime, question, histories)
     events = selected((r for history in around.values() for r in history), question)
@@ -77,13 +77,14 @@ def timeline(
 
 
 def _around(runtime: Runtime, question: Question, histories: Histories) -> Histories:
-    """Return the histories of the subject and of the streams its timeline shows beside it."""
+    """Return the histories of the subject and of the streams its timeline shows beside it: those in sight."""
     ledger = runtime.deployment.locate(question.subject, question.region)
     found = {question.subject, *ledger.journal.linked_to(question.subject)}
     for history in histories.values():
         found.update(link for r in history for link in links_of(r.event))
     tied = TIED[kind_of(question.subject)]
     wanted = {s for s in found if s == question.subject or kind_of(s) in tied}
+    wanted = runtime.deployment.shown(ledger, wanted)
     if len(wanted) > RELATED_MAX:
         raise ProblemError(
             "timeline.too_wide",

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.problems import documented
 from api.reading import Projection, Wait, answered, built, city_of, ledger_asked, reached
-from api.requests import JsonRoute
+from api.requests import audience
 from api.runtime import Runtime
 from domain.calendar import day_of
 from domain.events.fields import Day, MalformedError
@@ -36,7 +37,7 @@ class Answer(BaseModel):
 
 def management() -> APIRouter:
     """Return a router for addresses of /management."""
-    return APIRouter(prefix="/management", tags=["management"], route_class=JsonRoute)
+    return audience("management", INVESTIGATE_READ)
 
 
 async def _days(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import anyio.to_thread
 from fastapi import Path, Query
+from pydantic import Field
 from starlette.responses import Response
 
 from api.investigations.asking import MOMENT_MAX_CHARS
@@ -33,7 +34,7 @@ class PartyTimeline(Answer):
     """A page of a party's timeline; `next` is the cursor of the page after it, null at the end."""
 
     party_id: str
-    streams: int
+    streams: int | None = Field(description="how many it spans; null where some may be out of sight")
     position: int
     events: list[Entry]
     next: str | None
@@ -125,11 +126,13 @@ async def get_timeline(
             raise ProblemError("timeline.too_wide", f"{error}: ask for its accounts one by one") from error
 
     page = await anyio.to_thread.run_sync(ask)
+    subjects = {recorded.event.subject for recorded in page.events}
+    shown = await anyio.to_thread.run_sync(runtime.deployment.shown, ledger, subjects)
     body: dict[str, Any] = {
         "party_id": identifier,
-        "streams": page.streams,
+        "streams": page.streams if runtime.deployment.sight.everywhere else None,
         "position": page.bound,
-        "events": [entry(recorded) for recorded in page.events],
+        "events": [entry(recorded) for recorded in page.events if recorded.event.subject in shown],
         "next": f"{page.next.bound}.{page.next.last}" if page.next else None,
         "projection": projection_of(ledger, standing, now),
     }

@@ -2,16 +2,17 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.reading import Projection
 from api.registers.asking import Id, Listing, Paged, Reading, described, today
-from api.requests import JsonRoute
+from api.requests import audience
 from projections.blacklist import KEY, SORTS, Blacklist, entries
 
-router = APIRouter(prefix="/registers", tags=["registers"], route_class=JsonRoute)
+router = audience("registers", INVESTIGATE_READ)
 ENTRIES = Listing("entries", Blacklist.name, SORTS, KEY)
 
 

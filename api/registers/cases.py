@@ -2,18 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.reading import Projection
 from api.registers.asking import Id, Listing, Paged, Reading, Word, described, summed, today
-from api.requests import JsonRoute
+from api.requests import audience
 from domain.events.envelope import Channel
 from domain.events.fields import Day
 from projections.cases import KEY, PROMISE_KEY, PROMISE_SORTS, SORTS, Cases, cases, commitments, times
 
-router = APIRouter(prefix="/registers", tags=["registers"], route_class=JsonRoute)
+router = audience("registers", INVESTIGATE_READ)
 CASES = Listing("cases", Cases.name, SORTS, KEY)
 COMMITMENTS = Listing("commitments", Cases.name, PROMISE_SORTS, PROMISE_KEY)
 CaseStatus = Literal["open", "answered", "closed"]

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.reading import Projection
 from api.registers.asking import Id, Listing, Paged, Reading, described, summed, today
-from api.requests import JsonRoute
+from api.requests import audience
 from domain.events.fields import Day
 from projections.notices import (
     CONTACT_KEY,
@@ -21,7 +22,7 @@ from projections.notices import (
     terms,
 )
 
-router = APIRouter(prefix="/registers", tags=["registers"], route_class=JsonRoute)
+router = audience("registers", INVESTIGATE_READ)
 
 Verdict = Literal["kept", "breach", "undetermined", "not_applicable"]
 EndedSince = Annotated[Day | None, Query(description="only terms that ended on this day or later")]

@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.access.principal import INVESTIGATE_READ
 from api.reading import Projection
 from api.registers.asking import Id, Listing, Paged, Reading, described, today
-from api.requests import JsonRoute
+from api.requests import audience
 from projections.registrations import (
     DEALER_KEY,
     DEALER_SORTS,
@@ -22,7 +22,7 @@ from projections.registrations import (
     registrations,
 )
 
-router = APIRouter(prefix="/registers", tags=["registers"], route_class=JsonRoute)
+router = audience("registers", INVESTIGATE_READ)
 REGISTRATIONS = Listing("registrations", Registrations.name, SORTS, KEY)
 IDENTITIES = Listing("identities", Registrations.name, PERSON_SORTS, PERSON_KEY)
 DEALERS = Listing("dealers", Registrations.name, DEALER_SORTS, DEALER_KEY)

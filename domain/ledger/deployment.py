@@ -3,9 +3,10 @@
 Says which ledger a subject stands in. No query and no transaction here crosses two ledgers.
 """
 
+import copy
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import structlog
@@ -16,10 +17,12 @@ from domain.events.envelope import check_region, check_subject, kind_of, ledger_
 from domain.events.fields import MalformedError
 from domain.ledger.application import Ledger, Q
 from domain.ledger.database import CONTROL_SCHEMA, Connection, Database, migrate
+from domain.ledger.sight import UNBOUNDED, OtherRegionError, Sight
 from domain.ledger.vault import KEY_BYTES, MasterKey, Secrets, Vault, VaultError
 from domain.replay import Histories, Question
 
 LEDGERS_MAX = 64  # China has 34 provinces; a typing error in a file should not fill a database with schemas
+HOMES_MAX = 100_000  # streams whose region is kept in mind, some 20 MB; more than are asked for in a day
 SCHEMA_PREFIX = "ledger_"
 
 log = structlog.get_logger(__name__)
@@ -42,6 +45,8 @@ class Deployment:
 
     def __init__(self, database: Database, master: Callable[[bool], MasterKey]) -> None:
         self.database = database
+        self.sight = UNBOUNDED
+        self._homes: dict[tuple[str, str], str] = {}
         with database.migrating() as connection:
             migrate(connection, CONTROL_SCHEMA, "domain.ledger.sql", "migrations/control")
             self.master, self.secrets = _unlock(connection, master)
@@ -57,6 +62,12 @@ class Deployment:
         """Close the database's connections."""
         self.database.close()
 
+    def within(self, sight: Sight) -> "Deployment":
+        """Return this deployment as somebody sees it who may not see all of it: it finds nothing out of sight."""
+        seen = copy.copy(self)  # the same database, secrets and ledgers
+        seen.sight = sight
+        return seen
+
     @property
     def ledgers(self) -> list[Ledger]:
         """The ledgers of this deployment by name, also those that other processes made."""
@@ -66,7 +77,7 @@ class Deployment:
             with self._lock:
                 if name not in self._ledgers:
                     self._ledgers[name] = Ledger(name, self._vault(), self.database, schema)
-        return [self._ledgers[name] for name, _ in rows]
+        return [self._ledgers[name] for name, _ in rows if self.sight.ledger(name)]
 
     @property
     def known(self) -> Mapping[str, Ledger]:
@@ -75,6 +86,8 @@ class Deployment:
 
     def ledger(self, name: str) -> Ledger | None:
         """Return a ledger by name, or None where there is none."""
+        if not self.sight.ledger(name):
+            return None
         found = self._ledgers.get(name)
         return found or next((known for known in self.ledgers if known.region == name), None)
 
@@ -113,7 +126,7 @@ class Deployment:
         if region is not None:
             name = ledger_of(check_region(region))
             candidates = [known for known in candidates if known.region == name]
-        found = [known for known in candidates if known.journal.exists(subject)]
+        found = [known for known in candidates if self._shows(known, subject)]
         if not found:
             where = f"the ledger {ledger_of(region)}" if region else "any ledger"
             raise SubjectError(f"{subject} does not stand in {where}")
@@ -121,6 +134,38 @@ class Deployment:
             names = tuple(known.region for known in found)
             raise SubjectError(f"{subject} stands in several ledgers: name one of {', '.join(names)}", names)
         return found[0]
+
+    def _shows(self, ledger: Ledger, subject: str) -> bool:
+        """Whether a stream stands in a ledger and may be seen."""
+        if self.sight.everywhere:
+            return ledger.journal.exists(subject)
+        home = self.home(ledger, subject)
+        return home is not None and self.sight.shows(subject, home)
+
+    def home(self, ledger: Ledger, subject: str) -> str | None:
+        """Return the region a stream was opened in, None where it does not stand in the ledger."""
+        found = self._homes.get((ledger.region, subject))
+        if found is None:
+            first = ledger.journal.select_events(subject, limit=1)
+            if not first:
+                return None
+            if len(self._homes) >= HOMES_MAX:
+                self._homes.clear()
+            found = self._homes[ledger.region, subject] = ledger.read(first[0]).event.region
+        return found
+
+    def shown(self, ledger: Ledger, subjects: set[str]) -> set[str]:
+        """Return those of some streams that may be seen, and those that do not stand in the ledger."""
+        if self.sight.everywhere:
+            return subjects
+        homes = {subject: self.home(ledger, subject) for subject in subjects}
+        return {s for s, home in homes.items() if home is None or self.sight.shows(s, home)}
+
+    def check_sight(self, ledger: Ledger, subjects: Iterable[str]) -> None:
+        """Check that an answer rests on nothing out of sight; raises OtherRegionError, which names nothing."""
+        asked = set(subjects)
+        if self.shown(ledger, asked) != asked:
+            raise OtherRegionError("the answer would rest on streams of other regions")
 
     def question(
         self,
@@ -131,11 +176,13 @@ class Deployment:
         known_at: str | None = None,
         position: int | None = None,
         region: str | None = None,
+        partial: bool = False,
     ) -> tuple[Question, Histories]:
         """Return what a replay is asked and the histories it looks at: a party's with its accounts'.
 
-        A moment not given is `now`, a position not given the ledger's present one.
-        Raises SubjectError, and MalformedError that names the field.
+        A moment not given is `now`, a position not given the ledger's present one. With `partial`, accounts out of
+        sight are left out; else they are a reason to refuse.
+        Raises SubjectError, OtherRegionError, and MalformedError that names the field.
         """
         ledger = self.locate(subject, region)
         last = ledger.journal.last_position()
@@ -143,6 +190,9 @@ class Deployment:
         subjects = [subject]
         if kind_of(subject) == "party":
             subjects += [s for s in ledger.journal.linked_to(subject) if kind_of(s) == "account"]
+        if partial:
+            subjects = sorted(self.shown(ledger, set(subjects)))
+        self.check_sight(ledger, subjects)
         histories = ledger.histories(subjects, bound)
         own = histories[subject]
         home = own[0].event.region if own else ledger.region

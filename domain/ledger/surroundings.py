@@ -49,7 +49,7 @@ def inquiry(
     """Return what findings are asked for and the histories they rest on.
 
     A moment not given is `now`, a position not given the ledger's present one.
-    Raises SubjectError, TooWideError, and MalformedError that names the field.
+    Raises SubjectError, OtherRegionError, TooWideError, and MalformedError that names the field.
     """
     ledger = deployment.locate(subject, region)
     last = ledger.journal.last_position()
@@ -64,6 +64,7 @@ def inquiry(
     )
     with ledger.journal.database.connection(ledger.schema) as connection:
         subjects = looked_at(Links(connection), subject, ledger.region, home)
+    deployment.check_sight(ledger, subjects)
     return asked, ledger.histories(sorted(subjects), bound)
 
 

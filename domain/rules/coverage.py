@@ -68,7 +68,7 @@ LOOKED_AT: Mapping[str, Types] = {
     "expiry-choice": frozenset(
         {av.AccountOpened, av.PackageSubscribed, av.ExpiryOptionPresented, av.ExpiryOptionSelected}
     ),
-    "expiry-notice": TERMS | REACH | {av.ServiceTerminated},
+    "expiry-notice": TERMS | REACH | {av.NoticeFailed, av.ServiceTerminated},
     "charge-basis": BASIS,
     "late-fee": MONEY
     | BASIS
@@ -148,7 +148,6 @@ IGNORED: Mapping[type[Payload], str] = {
     av.InstalmentPlanAgreed: "the deadline of a charge is its due date (vocabulary); a plan moves none",
     av.ArrearsStarted: _SAID,
     av.ArrearsCleared: _SAID,
-    av.NoticeFailed: "an attempt without a delivery reached nobody, whether or not the failure was recorded",
     pv.PartyRegistered: "who the party is; that its numbers are verified is asked of each registration",
     pv.PartyDetailsChanged: _DATA,
     pv.ProcessingRestricted: _DATA,
