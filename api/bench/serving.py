@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import multiprocessing
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -35,7 +36,6 @@ from api.indexing import RouteIndex
 from api.logging import configure
 from api.requests import Caller, Counting, JsonRoute, Running, Tracing, answer
 from api.runtime import READ_MODELS, Runtime, present
-from api.serving import address_of, listen
 from domain.commands.account import ReceivePayment
 from domain.events.envelope import prepare
 from domain.ledger.deployment import Deployment
@@ -98,8 +98,9 @@ def _serve(url: str, told: Connection) -> None:
     configure("WARNING")
     deployment = opened(url)
     runtime = Runtime(deployment)
-    listening = listen("127.0.0.1", 0, guarded=False)
-    issuer = made_in_memory(address_of(listening))
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1_024)
+    port = listening.getsockname()[1]
+    issuer = made_in_memory(f"http://127.0.0.1:{port}")
     app = build(runtime, issuer.access(Limits(0, 0, 0)))
     issuing.install(app, issuer)
     _with_nothing(app)
@@ -112,7 +113,7 @@ def _serve(url: str, told: Connection) -> None:
     while not server.started:
         time.sleep(0.01)
     token = issuer.signed("system/crm", [CRM_WRITE], [EVERYWHERE], ["*"])
-    told.send((listening.getsockname()[1], token))
+    told.send((port, token))
     told.recv()
     app.state.stopping.set()
     server.should_exit = True
