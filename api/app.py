@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from api import (
     billing,
@@ -23,6 +24,7 @@ from api import (
 from api.access import Access, signing_in
 from api.access.guarding import check_guarded, documented_scopes
 from api.access.headers import SecurityHeaders
+from api.indexing import RouteIndex
 from api.metrics import Metrics
 from api.patience import Patience
 from api.reading import standings_of
@@ -91,6 +93,8 @@ def build(
     app.add_middleware(RequestContext, metrics=metrics)  # the last added is the outermost
     _document(app)
     check_guarded(app)
+    commands = (route for route in crm.router().routes if isinstance(route, APIRoute))
+    app.router.routes.insert(0, RouteIndex(commands, "POST", place=3))  # /crm/accounts/{id}/...
     return app
 
 
