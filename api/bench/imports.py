@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # says nothing of its types
+import psutil
 import psycopg
 from psycopg import sql
 
