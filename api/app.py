@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from api import (
     billing,
@@ -23,7 +24,9 @@ from api import (
 from api.access import Access, signing_in
 from api.access.guarding import check_guarded, documented_scopes
 from api.access.headers import SecurityHeaders
+from api.indexing import RouteIndex
 from api.metrics import Metrics
+from api.patience import Patience
 from api.reading import standings_of
 from api.requests import HOSTS, Bounds, RequestContext
 from api.runtime import Runtime
@@ -87,9 +90,12 @@ def build(
     problems.install(app)
     app.add_middleware(Bounds, access=door, hosts=hosts)
     app.add_middleware(SecurityHeaders, https=https)
+    app.add_middleware(Patience)
     app.add_middleware(RequestContext, metrics=metrics)  # the last added is the outermost
     _document(app)
     check_guarded(app)
+    commands = (route for route in crm.router().routes if isinstance(route, APIRoute))
+    app.router.routes.insert(0, RouteIndex(commands, "POST", place=3))  # /crm/accounts/{id}/...
     return app
 
 

@@ -55,9 +55,22 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _check_text(made: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """End with a line where an argument is no text: neither the database nor an answer could name it."""
+    for number, text in enumerate(arguments, 1):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            made.error(f"argument {number}: should be UTF-8")
+        if "\0" in text:
+            made.error(f"argument {number}: should not hold a NUL")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    given = parser().parse_args(arguments)
+    made = parser()
+    _check_text(made, sys.argv[1:] if arguments is None else arguments)
+    given = made.parse_args(arguments)
     configure(given.log_level)
     terminal = Terminal(as_json=given.json)
     try:

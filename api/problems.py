@@ -378,6 +378,15 @@ def answer_to(error: Exception) -> Response | None:
     return make(error) if make else None
 
 
+def response_of(error: Exception) -> Response:
+    """Return the answer where something goes wrong in a part of a request that answers by itself."""
+    for kind in type(error).__mro__:
+        if kind in _HANDLERS:
+            return _HANDLERS[kind](error)
+    log.error("a part of a request failed", exc_info=error)
+    return internal()
+
+
 def install(app: FastAPI) -> None:
     """Let the application answer with problems wherever something goes wrong."""
 

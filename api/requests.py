@@ -7,7 +7,6 @@ Nothing here logs or keeps a body, a query string or anything personal.
 import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -27,8 +26,10 @@ from api.metrics import Metrics
 from api.problems import ProblemError, internal
 from api.runtime import Runtime
 from domain.events.envelope import REGION_MAX_CHARS, check_region
+from domain.ledger.naming import new_id
 
 BODY_MAX_BYTES = 262_144  # the largest command names 1,000 ids of 128 characters
+BODY_MAX_BYTES_OF = {"/crm/batch": 8_388_608}  # 10,000 commands as most of them are
 BODY_WAIT_S = 30.0  # to send that much over a bad line; who is slower holds a connection for nothing
 HEADERS_MAX_BYTES = 16_384  # what browsers and proxies send at most
 QUERY_MAX_BYTES = 4_096
@@ -66,7 +67,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        trace = Trace(given if _SANE_ID.match(given) else uuid.uuid4().hex)
+        trace = Trace(given if _SANE_ID.match(given) else new_id())
         scope[TRACE] = trace
         status = 0
 
@@ -155,13 +156,14 @@ def check_head(scope: Scope, allowed: frozenset[str] = HOSTS) -> None:
 
 async def read_body(scope: Scope, receive: Receive) -> bytes | None:
     """Return the whole body, or None where the client left. Raises ProblemError past a bound, at once."""
+    most = BODY_MAX_BYTES_OF.get(scope["path"], BODY_MAX_BYTES)
     too_large = ProblemError(
         "body.too_large",
-        f"the body should be at most {BODY_MAX_BYTES} bytes",
+        f"the body should be at most {most} bytes",
         headers={"Connection": "close"},
     )
     announced = Headers(scope=scope).get("content-length", "")
-    if announced.isdecimal() and int(announced) > BODY_MAX_BYTES:
+    if announced.isdecimal() and int(announced) > most:
         raise too_large
     body = bytearray()
     with anyio.move_on_after(BODY_WAIT_S) as waiting:
@@ -170,7 +172,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes | None:
             if message["type"] == "http.disconnect":
                 return None
             body += message.get("body", b"")
-            if len(body) > BODY_MAX_BYTES:
+            if len(body) > most:
                 raise too_large
             if not message.get("more_body", False):
                 return bytes(body)

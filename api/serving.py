@@ -14,8 +14,9 @@ from api.access import Access, issuing
 from api.access.configuring import AccessError, configured, limits_of
 from api.access.issuer import PEOPLE, IssuerError, LocalIssuer, kept_in
 from api.app import build
-from api.commands.transfer import Rejects, import_one
+from api.commands.transfer import Rejects, import_all
 from api.logging import configure
+from api.patience import STALL_S
 from api.requests import HOSTS
 from api.runtime import READ_MODELS, Runtime, opened
 from api.sealing import Interval
@@ -44,6 +45,9 @@ def listen(host: str, port: int, *, guarded: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # What was sent and is never taken goes with its connection, buffers and all.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(2_000 * STALL_S))
     try:
         made.bind((host, port))
         made.listen(BACKLOG)
@@ -173,7 +177,7 @@ def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
     with opened(settings, terminal.say, answer_max_s=ANSWER_MAX_S) as runtime:
         rejects = Rejects(settings.data_dir / "rejects" / "demo.jsonl")
         with as_file(files("api") / "demo" / "harbin.jsonl") as history:
-            tally = import_one(runtime, str(history), rejects, terminal.progress)
+            tally = import_all(runtime, [str(history)], rejects, terminal.progress)
         rejects.close()
         catch_up(runtime.deployment, READ_MODELS, runtime.clock)
 

@@ -42,7 +42,7 @@ class Terminal:
 
     def fail(self, line: str) -> None:
         """Say in one line why the command did not do it."""
-        self.say("recount: " + " ".join(line.split()))
+        self.say("recount: " + printable(" ".join(line.split())))
 
     def progress(self, text: str) -> None:
         """Show how far a slow command is, on a terminal only."""
@@ -57,6 +57,11 @@ class Terminal:
         if self._drawn:
             sys.stderr.write("\r\x1b[K")
             self._drawn = False
+
+
+def printable(text: str) -> str:
+    """Return a text whose invisible characters are written out: none of them may steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def yuan(amount_fen: int) -> str:

@@ -388,9 +388,9 @@ def _seen_ahead(monkeypatch):
 
 def test_what_another_writer_did_meanwhile_counts_once(writer, deployment, monkeypatch):
     """Given a batch overtaken in flight, when the next was decided on the overtaker's event, then it counts once."""
-    do(writer, pay("warm"), "account/A3")
+    mine, other = (Writer(deployment.ledger(LEDGER), present) for _ in range(2))
+    do(mine, pay("warm"), "account/A3")  # it knows this account alone
     gate, done = threading.Event(), threading.Event()
-    other = Writer(deployment.ledger(LEDGER), present)
 
     def elsewhere():
         other.execute_all([asked(pay("CREDIT", 100), "account/A2")], receipt("x"), lambda _: gate.wait(30))
@@ -409,12 +409,12 @@ def test_what_another_writer_did_meanwhile_counts_once(writer, deployment, monke
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(elsewhere)
         wait_for(lambda: _is_locked(deployment))
-        answers = two_batches(writer, filled([], "f"), filled([asked(unknown, "account/A2")], "s"))
+        answers = two_batches(mine, filled([], "f"), filled([asked(unknown, "account/A2")], "s"))
         job.result(30)
     assert answers[len(answers) // 2].body["refusal"]["code"] == "payment.not_found"
     now = present().isoformat()
     too_much = asked(cmd.PayRefund(amount_fen=150, method="cash"), "account/A2", now)
-    assert writer.execute(too_much, receipt("refund")).body["refusal"]["code"] == "refund.too_high"
+    assert mine.execute(too_much, receipt("refund")).body["refusal"]["code"] == "refund.too_high"
 
 
 def _is_locked(deployment):

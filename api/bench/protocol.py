@@ -41,12 +41,26 @@ class Scale:
     """How many events a figure of import or rebuild takes."""
     small_events: int
     large_events: int
-    """The two sizes of a ledger between which growth is measured."""
+    """The two sizes of a ledger between which the growth of import and rebuild is measured."""
+    small_ledger: int = 50_000
+    large_ledger: int = 5_000_000
+    """The two between which the growth of a replay is."""
 
 
 FULL = Scale("full", runs=5, seconds=5.0, events=200_000, small_events=500_000, large_events=5_000_000)
-QUICK = Scale("quick", runs=3, seconds=2.0, events=60_000, small_events=50_000, large_events=200_000)
-TINY = Scale("tiny", runs=1, seconds=0.3, events=2_000, small_events=1_000, large_events=3_000)
+QUICK = Scale(
+    "quick",
+    3,
+    2.0,
+    60_000,
+    small_events=50_000,
+    large_events=200_000,
+    small_ledger=20_000,
+    large_ledger=100_000,
+)
+TINY = Scale(
+    "tiny", 1, 0.3, 2_000, small_events=1_000, large_events=3_000, small_ledger=500, large_ledger=1_000
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The commands of `recount`: one module for each group, listed here in the order of the help."""
 
 from api.commands import (
+    bench,
     calendar,
     comparison,
     disclosing,
@@ -27,6 +28,7 @@ GROUPS = (
     remedies,
     disclosing,
     dossier,
+    bench,
     calendar,
     seals,
     notices,

@@ -110,10 +110,12 @@ def _lines(closed: Closed) -> list[str]:
 
 def read_tariff(path: Path) -> Tariff:
     """Return the price list of a file; raises MalformedError that names what is wrong."""
-    if path.stat().st_size > TARIFF_MAX_BYTES:
+    with path.open("rb") as file:
+        text = file.read(TARIFF_MAX_BYTES + 1)  # a device says of no size
+    if len(text) > TARIFF_MAX_BYTES:
         raise MalformedError("--tariff", f"should be at most {TARIFF_MAX_BYTES} bytes")
     try:
-        raw = orjson.loads(path.read_bytes())
+        raw = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise MalformedError("--tariff", f"should be JSON: {error}") from None
     if not isinstance(raw, dict):

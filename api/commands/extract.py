@@ -4,17 +4,14 @@ Not `export`: that is of events, sealed, and can be imported again; an extract i
 """
 
 import argparse
-import contextlib
 import hashlib
-import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
 from api.commands.adding import Add
+from api.commands.writing import partial
 from api.runtime import READ_MODELS, Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
@@ -100,7 +97,7 @@ def _write(
     """Write one table, and beside CSV, which has no place for it, what it is of; return that."""
     form: Format = given.format
     before, digest = extraction.rows, hashlib.sha256()
-    with _partial(out) as file:
+    with partial(out) as file:
         for piece in extraction.stream(source, form, spreadsheet=given.spreadsheet):
             file.write(piece)
             digest.update(piece)
@@ -113,21 +110,6 @@ def _write(
             "sha256": digest.hexdigest(),
         }
         if form == "csv":
-            with _partial(out.with_name(out.name + META_SUFFIX)) as beside:
+            with partial(out.with_name(out.name + META_SUFFIX)) as beside:
                 beside.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return {**document, "out": str(out)}
-
-
-@contextlib.contextmanager
-def _partial(out: Path) -> Iterator[BinaryIO]:
-    """Lend a file only its owner may read, which gets its name once it is whole and on disk, or goes."""
-    number, name = tempfile.mkstemp(prefix=f"{out.name}.", suffix=".part", dir=out.parent)
-    partial = Path(name)
-    try:
-        with os.fdopen(number, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)

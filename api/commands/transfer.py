@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from api.commands.adding import Add
+from api.commands.writing import partial
 from api.rejects import REJECTS_FOLDER, expire
 from api.runtime import Runtime, opened
 from api.settings import Settings
@@ -77,16 +78,11 @@ def import_files(given: argparse.Namespace, settings: Settings, terminal: Termin
     default = settings.data_dir / REJECTS_FOLDER / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.jsonl"
     expire(settings.data_dir)
     rejects = Rejects(given.rejects or default)
-    total = Tally()
-    with opened(settings, terminal.say) as runtime:
-        for name in given.files:
-            tally = import_one(runtime, name, rejects, terminal.progress)
-            total.appended += tally.appended
-            total.repeated += tally.repeated
-            total.refused += tally.refused
-            total.keys += tally.keys
-            total.ledgers.update(tally.ledgers)
-    rejects.close()
+    try:
+        with opened(settings, terminal.say) as runtime:
+            total = import_all(runtime, given.files, rejects, terminal.progress)
+    finally:  # also where it is stopped: what was refused until then stays known
+        rejects.close()
     document = {
         "appended": total.appended,
         "repeated": total.repeated,
@@ -103,18 +99,32 @@ def import_files(given: argparse.Namespace, settings: Settings, terminal: Termin
     return 1 if total.refused else 0
 
 
-def import_one(runtime: Runtime, name: str, rejects: Rejects, progress: Callable[[str], None]) -> Tally:
-    """Bring one file in."""
+def import_all(
+    runtime: Runtime, names: list[str], rejects: Rejects, progress: Callable[[str], None]
+) -> Tally:
+    """Bring files in, one after the other, and tell how far and how fast."""
+    total = Tally()
     began = time.monotonic()
+    name, size = "", 0
 
     def show(tally: Tally) -> None:
-        rate = tally.lines / max(time.monotonic() - began, 0.001)
-        progress(f"{name}: {tally.lines:,} lines, {tally.appended:,} appended, {rate:,.0f}/s")
+        lines = total.lines + tally.lines
+        rate = lines / max(time.monotonic() - began, 0.001)
+        share = f" ({min(100 * source.tell() // size, 100)} %)" if size else ""
+        progress(
+            f"{name}{share}: {lines:,} lines, {total.appended + tally.appended:,} appended, {rate:,.0f}/s"
+        )
 
-    importer = Importer(runtime.deployment, lambda refusal: rejects.add(name, refusal), runtime.clock, show)
-    with contextlib.ExitStack() as stack:
-        source = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
-        return importer.run(source)
+    def refuse(refusal: Refusal) -> None:
+        rejects.add(name, refusal)
+
+    with Importer(runtime.deployment, refuse, runtime.clock, show) as importer:
+        for name in names:
+            with contextlib.ExitStack() as stack:
+                source = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
+                size = 0 if name == "-" else Path(name).stat().st_size
+                total.add(importer.run(source))
+    return total
 
 
 # -- export --------------------------------------------------------------------------------------------------
@@ -161,9 +171,5 @@ def _destination(out: Path | None) -> Iterator[Callable[[bytes], object]]:
         yield sys.stdout.buffer.write
         sys.stdout.buffer.flush()
         return
-    partial = out.with_name(out.name + ".part")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with partial(out) as file:
         yield file.write
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(out)

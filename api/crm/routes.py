@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.access import requires
 from api.access.principal import ADMIN, CRM_WRITE, INVESTIGATE_DECIDE
+from api.crm import batch
 from api.crm.bodies import Envelope, body_of
 from api.crm.examples import MOMENT, envelope_of
 from api.crm.writing import Write, write
@@ -120,7 +121,18 @@ def router() -> APIRouter:
         _add_state(made, kind, plural)
     for command in COMMANDS.values():
         _add_command(made, command)
+    batch.add_to(made, {_address(c): (c, scope_of(c)) for c in COMMANDS.values()})
     return made
+
+
+def scope_of(command: type[Command]) -> str:
+    """Return the scope that a command needs."""
+    return SCOPE_OF.get(command.__name__, CRM_WRITE)
+
+
+def _address(command: type[Command]) -> str:
+    """Return where a command stands below /crm."""
+    return f"/{PLURALS[command.STREAM]}/{{id}}" + (f"/{command.ROUTE}" if command.ROUTE else "")
 
 
 def _add_state(made: APIRouter, kind: StreamKind, plural: str) -> None:
@@ -175,12 +187,12 @@ def _add_command(made: APIRouter, command: type[Command]) -> None:
         201: {"content": {"application/json": {"example": _accepted_example(command)}}}
     }
     made.add_api_route(
-        f"/{plural}/{{id}}" + (f"/{command.ROUTE}" if command.ROUTE else ""),
+        _address(command),
         ask,
         methods=["POST"],
         status_code=201,
         tags=[f"crm: {plural}"],
-        dependencies=[requires(SCOPE_OF.get(command.__name__, CRM_WRITE))],
+        dependencies=[requires(scope_of(command))],
         name=command.__name__,
         operation_id=command.__name__,
         summary=_summary(command.__name__),

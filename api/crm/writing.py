@@ -5,8 +5,9 @@ has changed since. Only what was decided has a receipt; what was turned away bef
 ledger that does not know the subject) changed nothing and may be asked again.
 """
 
-import uuid
-from collections.abc import Iterable
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from domain.decisions.hearing import named
 from domain.events.envelope import check_subject, ledger_of
 from domain.ledger.application import Ledger, Q
 from domain.ledger.deployment import Deployment, SubjectError
+from domain.ledger.naming import new_id
 from domain.ledger.writer import (
     Answer,
     BusyError,
@@ -91,8 +93,41 @@ async def write(runtime: Runtime, metrics: Metrics, trace: Trace, given: Write) 
     name = given.command.__name__
     trace.fields["command"] = name
     structlog.contextvars.bind_contextvars(command=name)
+    found = await started(runtime, given)
+    if isinstance(found, asyncio.Future):
+        found = await finished(runtime, found)
+    trace.fields["command_id"] = found.body["command_id"]
+    return told(metrics, given, found)
+
+
+async def started(runtime: Runtime, given: Write) -> "Answer | asyncio.Future[Answer]":
+    """Return what will be the answer, for `finished`, or the answer itself; raises what `write` raises.
+
+    Commands that are begun one after the other are decided in that order.
+    """
+    with _problems():
+        return await _begin(runtime, given)
+
+
+async def finished(runtime: Runtime, answering: "asyncio.Future[Answer]") -> Answer:
+    """Wait for the answer to a command that was begun; raises ProblemError and what the writer raises."""
+    with _problems():
+        found = await answering
+    runtime.wake()
+    return found
+
+
+def told(metrics: Metrics, given: Write, found: Answer) -> Response:
+    """Count a command by what it came to, and return that as an answer."""
+    metrics.command(given.command.__name__, _outcome(found))
+    return _answer(given, found)
+
+
+@contextlib.contextmanager
+def _problems() -> Iterator[None]:
+    """Say as a problem why a command has no answer."""
     try:
-        found = await _execute(runtime, given)
+        yield
     except KeyReusedError:
         raise ProblemError(
             "idempotency.key_reused", "a new request needs a new key: this one has its answer already"
@@ -110,12 +145,9 @@ async def write(runtime: Runtime, metrics: Metrics, trace: Trace, given: Write) 
             "come back with the same key: it tells whether anything was decided",
             headers=retry_after(),
         ) from None
-    trace.fields["command_id"] = found.body["command_id"]
-    metrics.command(name, _outcome(found))
-    return _answer(given, found)
 
 
-async def _execute(runtime: Runtime, given: Write) -> Answer:
+async def _begin(runtime: Runtime, given: Write) -> "Answer | asyncio.Future[Answer]":
     actor = given.actor
     region = await _region(runtime.deployment, given)
     if not given.principal.sight.everywhere:
@@ -150,9 +182,7 @@ async def _execute(runtime: Runtime, given: Write) -> Answer:
             raise ProblemError(
                 "version.mismatch", "there is no version yet: leave If-Match out to open the stream"
             )
-    found = await writer.ask(asked, given.receipt)
-    runtime.wake()
-    return found
+    return writer.begin(asked, given.receipt)
 
 
 def check_regions(deployment: Deployment, given: Write, region: str) -> None:
@@ -183,7 +213,7 @@ def _refused_as_first(asked: Asked, runtime: Runtime) -> Answer | None:
     try:
         decide(asked, states, runtime.clock())
     except Refused as refused:
-        return Answer(refusal_body(uuid.uuid4().hex, refused, 0))
+        return Answer(refusal_body(new_id(), refused, 0))
     return None
 
 

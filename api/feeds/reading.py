@@ -4,7 +4,7 @@ Positions have no gaps and commit in their order: who has read up to a position 
 """
 
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import NamedTuple
 
 import anyio
@@ -116,7 +116,7 @@ async def stream(
     *,
     after: int,
     types: Sequence[str],
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield server-sent events until the client leaves, the server stops or the storage fails.
 
     A page is read only once the one before it was sent: a slow client costs no memory. Whoever comes back

@@ -5,10 +5,11 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import Depends, Header, Path, Query, Request
 from pydantic import BaseModel
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from api.access.principal import INVESTIGATE_READ
 from api.feeds.reading import STREAMS_MAX, Source, poll, stream
+from api.patience import ClosingResponse
 from api.problems import ProblemError, documented, retry_after
 from api.requests import Counting, Running, Stopping, answer, audience
 from api.runtime import Runtime
@@ -208,4 +209,4 @@ async def feed_stream(
             headers=retry_after(),
         )
     body = stream(source, positions, stopping, metrics, after=start, types=types)
-    return StreamingResponse(body, headers={"Cache-Control": "no-store"}, media_type="text/event-stream")
+    return ClosingResponse(body, headers={"Cache-Control": "no-store"}, media_type="text/event-stream")

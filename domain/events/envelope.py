@@ -111,7 +111,7 @@ class Recorded:
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REGION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?\Z", re.ASCII)
-_SUBJECT = re.compile(r"(party|account|dealer|case|rulebook)/[^\s/\x00-\x1f\x7f]{1,128}\Z")
+_SUBJECT = re.compile(r"(party|account|dealer|case|rulebook)/[^\s/\x00-\x1f\x7f\ud800-\udfff]{1,128}\Z")
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 
 

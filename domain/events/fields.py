@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass as plain_dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, dataclass_transform
 
 from pydantic import (
@@ -31,6 +32,7 @@ IDENTIFIER_MAX_CHARS = 128  # longer than any identifier seen in billing systems
 SOURCE_MAX_CHARS = 512  # a source's URI
 REFERENCE_MAX_CHARS = SOURCE_MAX_CHARS + 1 + IDENTIFIER_MAX_CHARS  # `source#id`, or a document reference
 YEARS = range(1900, 2200)  # what lies outside is a typing error, and breaks time zones and databases
+DAYS_KEPT = 20_000  # days that were read are kept: fifty years of them, some 3 MB
 TEXT_MAX_CHARS = 4_000  # a clerk's summary; longer documents are attached, not typed
 LIST_MAX_ITEMS = 1_000  # ids named by one event
 PARAMETERS_MAX = 100  # parameters of a rule, or items of one: far more than any rule has
@@ -79,6 +81,7 @@ Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 PartsPerMillion = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 Flag = Annotated[bool, Field(strict=True)]
 
+DAY_CHARS = 10
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})\Z", re.ASCII)
 
@@ -86,12 +89,20 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|
 def parse_day(value: object) -> date:
     """Return the date of `YYYY-MM-DD`; raises ValueError that says so otherwise."""
     day = value if type(value) is date else None
-    if isinstance(value, str) and _DAY.match(value):
-        with contextlib.suppress(ValueError):
-            day = date.fromisoformat(value)
+    if isinstance(value, str) and len(value) == DAY_CHARS:  # what is longer is not kept
+        day = _day_of(value)
     if day is None or day.year not in YEARS:
         raise ValueError(f"should be a date, YYYY-MM-DD, from {YEARS.start} to {YEARS.stop - 1}")
     return day
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _day_of(text: str) -> date | None:
+    """Return the date of a text that is one: the same days come again and again."""
+    if _DAY.match(text):
+        with contextlib.suppress(ValueError):
+            return date.fromisoformat(text)
+    return None
 
 
 def parse_instant(value: object) -> datetime:

@@ -9,7 +9,7 @@ import select
 from collections.abc import Mapping
 
 from psycopg import errors
-from psycopg.pq import ExecStatus
+from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
 from psycopg.sql import SQL
 
@@ -72,5 +72,9 @@ class Statement:
 
 
 def _check(result: PGresult, status: ExecStatus) -> None:
-    if result.status != status:
-        raise errors.error_from_result(result)
+    """Raise what the server says; what libpq says by itself, without a code, is that the connection is lost."""
+    if result.status == status:
+        return
+    if result.error_field(DiagnosticField.SQLSTATE) is None:
+        raise errors.OperationalError(result.get_error_message())
+    raise errors.error_from_result(result)

@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import hashlib
 import threading
-import uuid
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,6 +40,7 @@ from domain.ledger.batch import (
     refusal_body,
 )
 from domain.ledger.database import WRITER, Connection, StorageError
+from domain.ledger.naming import new_id
 from domain.ledger.standings import Standings
 from domain.ledger.statement import Statement
 
@@ -157,16 +157,23 @@ class Writer:
         StorageError; then nothing was written, or the receipt knows. A refusal by the domain is an answer, with a
         receipt like any other.
         """
-        return self._wait(Work((asked,), receipt, uuid.uuid4().hex, alone=True))
+        return self._wait(Work((asked,), receipt, new_id(), alone=True))
 
     async def ask(self, asked: Asked, receipt: ReceiptKey) -> Answer:
         """Do what `execute` does, for a coroutine.
 
         One that is cancelled before its command was begun leaves nothing; after that, the receipt has the answer.
         """
+        return await self.begin(asked, receipt)
+
+    def begin(self, asked: Asked, receipt: ReceiptKey) -> "asyncio.Future[Answer]":
+        """Return what will be the answer, of the running event loop: commands are decided in the order of the calls.
+
+        Raises BusyError at once.
+        """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Waiting(Work((asked,), receipt, uuid.uuid4().hex, alone=True), future))
-        return await future
+        self._enqueue(_Waiting(Work((asked,), receipt, new_id(), alone=True), future))
+        return future
 
     def execute_all(
         self,
@@ -186,7 +193,7 @@ class Writer:
         """
         if not commands:
             raise ValueError("there should be at least one command")
-        name = command_id or uuid.uuid4().hex
+        name = command_id or new_id()
         return self._wait(Work(tuple(commands), receipt, name, alone=False, condition=condition))
 
     def first_answer(self, receipt: ReceiptKey) -> Answer | None:

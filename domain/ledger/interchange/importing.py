@@ -11,7 +11,8 @@ import io
 import os
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 import psycopg
 
@@ -48,7 +49,10 @@ WORKERS_MAX = 3  # two keep a ledger's turn busy, a third fills its gaps; more w
 
 
 class Importer:
-    """Brings observed history into a deployment. `refuse` is called for every line that does not land."""
+    """Brings observed history into a deployment. `refuse` is called for every line that does not land.
+
+    As a context it keeps its workers from one file to the next.
+    """
 
     parallel_from_bytes = PARALLEL_FROM_BYTES
 
@@ -67,38 +71,61 @@ class Importer:
         self._clock = clock
         self._progress = progress
         self._workers = min(_cores(), WORKERS_MAX) if workers is None else workers
+        self._team: Team | None = None
+        self._keeps_team = False
+        self._seen_bytes = 0
         self._reader = Reader(deployment.secrets)
         self._bringer = Bringer(deployment)
         self._own_seal = False  # whether a sealed export told, and proved, that it is of this deployment
+
+    def __enter__(self) -> Self:
+        self._keeps_team = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._disband()
 
     def run(self, source: BinaryIO) -> Tally:
         """Import a whole file; may be stopped anywhere and run again.
 
         Raises StorageError where the connection or a worker process was lost.
         """
-        expected = _size_of(source)
-        team: Team | None = None
-        seen = 0
+        self.tally, self._own_seal = Tally(), False
+        whole = False
         try:
-            for chunk in chunks_of(source):
-                if team is not None and team.ready():
-                    team.take(chunk)
-                    continue
-                self.take_here(chunk)  # the first in any case: a sealed export begins with whose it is
-                seen += len(chunk.text)
-                if team is None and self._workers > 1 and max(seen, expected) >= self.parallel_from_bytes:
-                    team = Team(self._deployment, self._workers, self)
-            if team is not None:
-                team.finish()
+            self._take_all(source)
+            whole = True
         except psycopg.OperationalError as error:
             why = str(error).partition("\n")[0]
             raise StorageError(
                 f"the connection to PostgreSQL was lost ({why}): run it again, what has landed is told as repeated"
             ) from error
         finally:
-            if team is not None:
-                team.close()
+            if not (whole and self._keeps_team):
+                self._disband()
         return self.tally
+
+    def _take_all(self, source: BinaryIO) -> None:
+        """Take a file chunk by chunk: here, until there are workers, where it is long enough for them."""
+        expected = _size_of(source)
+        for chunk in chunks_of(source):
+            if self._team is not None and self._team.ready():
+                self._team.take(chunk)
+                continue
+            self.take_here(chunk)  # the first in any case: a sealed export begins with whose it is
+            self._seen_bytes += len(chunk.text)
+            long = max(self._seen_bytes, expected) >= self.parallel_from_bytes
+            if long and self._team is None and self._workers > 1:
+                self._team = Team(self._deployment, self._workers, self)
+        if self._team is not None:
+            self._team.finish()
+
+    def _disband(self) -> None:
+        if self._team is not None:
+            self._team.close()
+            self._team = None
 
     # -- what a team asks of the one it works for
 
