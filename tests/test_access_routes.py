@@ -72,7 +72,8 @@ def addresses() -> list[Address]:
     found = []
     for context in iter_route_contexts(APP.routes):
         path, dependant = context.path_format or "", getattr(context, "dependant", None)
-        if is_public(path):
+        # what finds a command's route by its shape has no scope of its own
+        if dependant is None or is_public(path):
             continue
         needed = next(iter(requirements(dependant))).scopes
         found += [
