@@ -27,7 +27,10 @@ def test_a_tiny_run_gives_the_document(tmp_path):
     document = json.loads(done.stdout)
     assert {"conditions", "figures", "ratios"} <= document.keys()
     assert document["ratios"].keys() == document["reached"].keys()
-    assert {"append_vs_library", "http_vs_noop", "replay_growth"} <= document["ratios"].keys()
+    assert document["ratios"].keys() == {
+        "append_vs_library", "http_vs_noop", "import_vs_copy", "rebuild_vs_library", "engine_vs_bound",
+        "rebuild_vs_bound", "replay_growth", "cost_growth",
+    }  # fmt: skip
     for name, ratio in document["ratios"].items():
         figure = document["figures"][name]
         assert ratio > 0

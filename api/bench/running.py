@@ -7,23 +7,32 @@ from typing import Any
 from api.bench.appending import append_vs_library
 from api.bench.conditions import conditions
 from api.bench.growth import replay_growth
+from api.bench.imports import import_vs_copy
+from api.bench.populated import cost_growth, rebuild_figures
 from api.bench.protocol import Bench, Figure
 from api.bench.serving import http_vs_noop
 from api.bench.waits import investigator_waits
 
-FIGURES: tuple[Callable[[Bench], Figure], ...] = (append_vs_library, http_vs_noop, replay_growth)
-"""Every figure that is a ratio."""
+Taken = Figure | tuple[Figure, ...]
+FIGURES: tuple[Callable[[Bench], Taken], ...] = (
+    append_vs_library,
+    http_vs_noop,
+    import_vs_copy,
+    rebuild_figures,
+    replay_growth,
+    cost_growth,
+)
+"""Every figure that is a ratio; some are taken together."""
 
 
-def run(
-    bench: Bench, now: datetime, figures: Sequence[Callable[[Bench], Figure]] = FIGURES
-) -> dict[str, Any]:
+def run(bench: Bench, now: datetime, figures: Sequence[Callable[[Bench], Taken]] = FIGURES) -> dict[str, Any]:
     """Take all figures; return the conditions, the figures and their ratios."""
     under = conditions(bench, now)
     found: list[Figure] = []
     for figure in figures:
         bench.say(f"{figure.__name__} …")
-        found.append(figure(bench))
+        taken = figure(bench)
+        found += taken if isinstance(taken, tuple) else (taken,)
     waits = investigator_waits(bench)
     return {
         "conditions": under,
@@ -49,6 +58,8 @@ def lines_of(document: dict[str, Any]) -> list[str]:
         found.append(
             f"  {name:<20} {figure['ours']:>10} {figure['beside']:>10} {ratio:>8}  {figure['unit']}, {bound}: {kept}"
         )
+    points = document["figures"].get("cost_growth", {}).get("points", ())
+    found += ["  " + ", ".join(f"{name} {value:,}" for name, value in point.items()) for point in points]
     waits = document["figures"]["investigator_waits"]
     found.append("  " + ", ".join(f"{name} {value}" for name, value in waits.items()))
     return found
