@@ -151,7 +151,7 @@ class Complaints(ReadModel):
         state = replay(question, {seen.subject: history})["state"]
         if "case_id" in state:
             return _expected_complaint(state, selected(history, question), seen.subject)
-        if state["party_id"] is None:
+        if state["party_id"] is None or state["line_of_business"] is None:  # its opening has not come yet
             return {}
         held = [
             Held(seen.subject, h["hold_id"], h["case_id"], h["amount_fen"]) for h in state["dispute_holds"]

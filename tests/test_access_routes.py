@@ -171,6 +171,8 @@ def test_another_region_sees_and_changes_nothing_of_harbin(seen: Client, regions
     client = seen.as_(regions=regions, acts_for=["*"])
     before = seen.get("/feeds").json()
     for address in API:
+        if address.path == "/crm/batch":  # each line of it is an address of its own: tests/test_http_batch.py
+            continue
         found = address.ask(client)
         if "{id}" in address.template or address.method == "POST":
             assert found.status_code in (403, 404), (address, found.text)

@@ -150,10 +150,11 @@ def test_demo_serves_the_harbin_case_and_says_where_to_look(recount, tmp_path):
         text=True,
     )
     try:
-        told = [process.stdout.readline() for _ in range(3)]
+        told = [process.stdout.readline() for _ in range(4)]
         assert "102 events (102 new)" in told[0]
         address = f"http://127.0.0.1:{port}"
-        assert f"TOKEN=$(curl -sd person=investigator-a {address}/auth/demo-token)" in told[2]
+        assert f"{address}/console" in told[1]
+        assert f"TOKEN=$(curl -sd person=investigator-a {address}/auth/demo-token)" in told[3]
         token = httpx.post(f"{address}/auth/demo-token", data={"person": "billing"}, timeout=10).text
         own = recount("token", "billing").stdout.decode().strip()
         for given in (token, own):

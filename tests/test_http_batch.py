@@ -160,3 +160,16 @@ def test_a_line_needs_the_scope_of_its_command(client, runtime):
     reader = client.as_(subject="staff/S-02", scopes=["billing:read"], regions=["*"])
     headers = {"Content-Type": "application/x-ndjson"}
     problem(reader.post("/crm/batch", content=b"", headers=headers), 403, "access.scope_missing")
+
+
+def test_a_line_for_another_region_is_refused_and_changes_nothing(client, runtime):
+    """Given a clerk of Daqing, when lines name Harbin or what stands there, then each is 403 or 404 by itself."""
+    send(client, *customer())
+    clerk = client.as_(
+        subject="staff/S-07", scopes=["crm:write"], regions=["heilongjiang.daqing"], acts_for=["*"]
+    )
+    elsewhere = payment(2)
+    elsewhere["body"] = {**elsewhere["body"], "region": "heilongjiang.daqing"}
+    answers = send(clerk, payment(1), elsewhere)
+    assert {a["status"] for a in answers} <= {403, 404}
+    assert len(assert_sound(runtime.deployment)) == 2

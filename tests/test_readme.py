@@ -32,6 +32,7 @@ def test_the_tour_shows_what_the_program_says(tmp_path, request):
     environment = dict(os.environ)
     if "DATABASE_URL" in environment:
         environment["DATABASE_URL"] = request.getfixturevalue("database_url")
+        environment["RECOUNT_SEAL_KEY"] = "HxwdHhscGRoXGBUWExQREg8QDQ4LDAkKBwgFBgMEAQI="
         environment["RECOUNT_MASTER_KEY"] = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
     steps = [step for block in BLOCKS for step in commands(block)]
     assert len(steps) >= 5

@@ -61,6 +61,7 @@ QUICK = Scale(
 TINY = Scale(
     "tiny", 1, 0.3, 2_000, small_events=1_000, large_events=3_000, small_ledger=500, large_ledger=1_000
 )
+SCALES = {scale.name: scale for scale in (FULL, QUICK, TINY)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,33 +6,33 @@ import tempfile
 from collections.abc import Callable  # noqa: TC003 - said where it is used
 from pathlib import Path
 
-from api.bench.picture import draw
-from api.bench.protocol import FULL, QUICK, TINY, Bench
-from api.bench.running import lines_of, run
 from api.commands.adding import Add
 from api.runtime import present
 from api.settings import Settings
 from api.terminal import Terminal
 from domain.ledger.embedded import EmbeddedPostgres
 
-SCALES = {scale.name: scale for scale in (FULL, QUICK, TINY)}
-
 
 def register(add: Add) -> None:
     """Add the command to the command line."""
     asked = add("bench", measure, "the benchmarks: each figure with its neighbour, in one run on one server")
     asked.add_argument(
-        "--quick", action="store_const", dest="scale", const=QUICK.name, default=FULL.name,
+        "--quick", action="store_const", dest="scale", const="quick", default="full",
         help="under 5 minutes, at smaller sizes: the document says which",
     )  # fmt: skip
     asked.add_argument(
-        "--tiny", action="store_const", dest="scale", const=TINY.name, help="only to see that all of it works"
+        "--tiny", action="store_const", dest="scale", const="tiny", help="only to see that all of it works"
     )
     asked.add_argument("--picture", type=Path, metavar="FILE", help="a picture of the ratios, .svg or .png")
 
 
 def measure(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
     """Measure on DATABASE_URL's server, in databases of its own, or on a server that is made for it and thrown away."""
+    # What only benchmarks need would slow every other command down.
+    from api.bench.picture import draw  # noqa: PLC0415
+    from api.bench.protocol import SCALES, Bench  # noqa: PLC0415
+    from api.bench.running import lines_of, run  # noqa: PLC0415
+
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recount-bench-")))
         url = settings.database_url
