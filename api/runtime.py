@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from api.settings import SEAL_NAME, Settings
 from domain.calendar import zone_of
@@ -55,6 +55,13 @@ def present() -> datetime:
     return datetime.now(zone_of(""))
 
 
+class Wakeable(Protocol):
+    """What follows the log, here or in another process."""
+
+    def wake(self) -> None:
+        """Say that something was appended."""
+
+
 @dataclass(slots=True)
 class Runtime:
     """A deployment that is open, and what works on it."""
@@ -65,7 +72,7 @@ class Runtime:
     """The key that seals; raises NoSealKeyError where none was set, SealKeyError. Asked when it is needed."""
     seal_name: str = SEAL_NAME
     tsa_url: str | None = None
-    followers: list[Follower] = field(default_factory=list)
+    followers: list[Wakeable] = field(default_factory=list)
     _writers: dict[str, Writer] = field(default_factory=dict)
 
     def within(self, sight: Sight) -> "Runtime":

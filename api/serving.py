@@ -1,6 +1,7 @@
 """serve and demo: the service, and the service with the Harbin case in it."""
 
 import argparse
+import asyncio
 import shlex
 import socket
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from api.access.configuring import AccessError, configured, limits_of
 from api.access.issuer import PEOPLE, IssuerError, LocalIssuer, kept_in
 from api.app import build
 from api.commands.transfer import Rejects, import_all
+from api.following import FollowerProcess
 from api.logging import configure
 from api.patience import STALL_S
 from api.requests import HOSTS
@@ -93,13 +95,14 @@ def run(
     runtime: Runtime,
     listening: socket.socket,
     door: Door,
-    edge: EdgeSettings,
+    settings: Settings,
     ready: Callable[[str], None],
     *,
     seal_every_s: float = 0,
 ) -> int:
     """Serve until told to stop, and seal at intervals where one is given."""
     address = address_of(listening)
+    edge = settings.edge
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -110,6 +113,7 @@ def run(
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             app.state.stopping.set()  # streams and waiting readers end now, not at the grace period's end
             await super().shutdown(sockets=sockets)
+            await asyncio.to_thread(follower.stop)  # now: uvicorn then ends the process by the signal it got
 
     app = build(
         runtime,
@@ -130,7 +134,7 @@ def run(
         forwarded_allow_ips=edge.proxies,
     )
     prepare()
-    follower = runtime.follower()
+    follower = FollowerProcess(runtime, settings)
     follower.start()
     sealing = Interval(runtime, seal_every_s)
     if seal_every_s:
@@ -167,7 +171,7 @@ def serve(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> 
         )
     with opened(settings, terminal.say, answer_max_s=ANSWER_MAX_S) as runtime:
         ready = lambda address: terminal.say(f"Recount serves {address}")  # noqa: E731
-        return run(runtime, listening, door, settings.edge, ready, seal_every_s=given.seal_every * 60)
+        return run(runtime, listening, door, settings, ready, seal_every_s=given.seal_every * 60)
 
 
 def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
@@ -200,4 +204,4 @@ def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
                 ],
             )
 
-        return run(runtime, listening, door, settings.edge, ready)
+        return run(runtime, listening, door, settings, ready)

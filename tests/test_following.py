@@ -1,0 +1,53 @@
+"""The read models' follower in its own process: replaced when it dies, never outliving the service."""
+
+import signal
+
+import psutil
+import pytest
+
+from tests.http_service import Client
+from tests.support import wait_for
+from tests.test_crash import serve
+
+pytestmark = pytest.mark.storage
+
+
+def follower_of(service):
+    """Return the service's process that follows the log; None while there is none."""
+    for child in psutil.Process(service.pid).children():
+        if any("spawn_main" in word for word in child.cmdline()):
+            return child
+    return None
+
+
+def seen(client, position):
+    """Whether the read models have seen a position, as a reader asks who waits for it."""
+    path = f"/billing/accounts/A-1?min_position={position}&wait_s=1"
+    return client.get(path).status_code == 200
+
+
+def test_a_killed_follower_is_replaced_and_goes_on(tmp_path):
+    """Given a service, when its follower is killed, then another one shows what was appended since."""
+    with serve(tmp_path / "data") as (service, issuer):
+        wait_for(lambda: follower_of(service))
+        first = follower_of(service)
+        first.kill()
+        client = Client(issuer.url, issuer)
+        with client.http:
+            client.register()
+            position = client.open_account().json()["position"]
+            wait_for(lambda: seen(client, position))
+        assert follower_of(service).pid != first.pid
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_no_follower_outlives_its_service(tmp_path, how):
+    """Given a service, when it is killed or told to stop, then its follower ends too."""
+    with serve(tmp_path / "data") as (service, _):
+        wait_for(lambda: follower_of(service))
+        follower = follower_of(service)
+        service.send_signal(how)
+        service.wait(30)
+        if how == signal.SIGTERM:
+            assert not follower.is_running()
+        wait_for(lambda: not follower.is_running() or follower.status() == psutil.STATUS_ZOMBIE)
