@@ -114,6 +114,7 @@ def test_on_every_case_incremental_rebuilt_and_replayed_are_one(cases, day):
     """Given every case, on any day, then what was folded by position, by stream, and plainly, is the same."""
     now = moment(day) if day else present()
     for ledger in cases.ledgers:
+        install(cases, ledger, READ_MODELS)
         for model in READ_MODELS:  # from an empty beginning, at this day
             rebuild(cases, ledger, model, lambda: now)
         assert_proven(ledger, now)
