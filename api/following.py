@@ -62,7 +62,8 @@ class FollowerProcess:
         """Stop after the batch that is being folded, at the latest after a moment."""
         self._stop.set()
         self._hang_up()
-        self._thread.join(2 * STOP_S)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(2 * STOP_S)
         if self._instead is not None:
             self._instead.stop()
 
@@ -134,6 +135,8 @@ def follow(hints: socket.socket, settings: Settings, level: str) -> None:
         while hints.recv(HINTS_MAX_BYTES):
             for follower in followers:
                 follower.wake()
+        if not followers:
+            os._exit(0)  # it had not begun
         over.set()
         time.sleep(STOP_S)
         os._exit(1)  # whatever it hangs in: the service is gone

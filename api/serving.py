@@ -109,6 +109,7 @@ def run(
             await super().startup(sockets=sockets)
             if self.started:
                 ready(address)
+                follower.start()  # after: its start would take a processor from ours
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             app.state.stopping.set()  # streams and waiting readers end now, not at the grace period's end
@@ -135,7 +136,6 @@ def run(
     )
     prepare()
     follower = FollowerProcess(runtime, settings)
-    follower.start()
     sealing = Interval(runtime, seal_every_s)
     if seal_every_s:
         sealing.start()

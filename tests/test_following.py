@@ -1,11 +1,16 @@
 """The read models' follower in its own process: replaced when it dies, never outliving the service."""
 
+import errno
+import multiprocessing
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.http_service import Client
+from api.following import FollowerProcess
+from api.settings import Settings
+from tests.http_service import Client, serving
 from tests.support import wait_for
 from tests.test_crash import serve
 
@@ -26,6 +31,7 @@ def seen(client, position):
     return client.get(path).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_killed_follower_is_replaced_and_goes_on(tmp_path):
     """Given a service, when its follower is killed, then another one shows what was appended since."""
     with serve(tmp_path / "data") as (service, issuer):
@@ -40,6 +46,7 @@ def test_a_killed_follower_is_replaced_and_goes_on(tmp_path):
         assert follower_of(service).pid != first.pid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_no_follower_outlives_its_service(tmp_path, how):
     """Given a service, when it is killed or told to stop, then its follower ends too."""
@@ -51,3 +58,21 @@ def test_no_follower_outlives_its_service(tmp_path, how):
         if how == signal.SIGTERM:
             assert not follower.is_running()
         wait_for(lambda: not follower.is_running() or follower.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_where_no_process_can_be_started_a_thread_follows(runtime, monkeypatch):
+    """Given a machine without memory for a process, then what is written is read all the same."""
+
+    def refused(_process):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", refused)
+    following = FollowerProcess(runtime, Settings(Path("data")))
+    following.start()
+    try:
+        with serving(runtime) as client:
+            client.register()
+            position = client.open_account().json()["position"]
+            wait_for(lambda: seen(client, position))
+    finally:
+        following.stop()

@@ -1,10 +1,12 @@
 """http_vs_noop: commands over HTTP, against a route of the same app that checks the same and does nothing.
 
 The service runs in a process of its own (uvicorn, uvloop, httptools), the clients in another, and the read models
-follow in a third; what stands between the two routes is what a command costs beyond being asked over HTTP.
+follow in a third, which the service starts as `recount serve` does; what stands between the two routes is what a
+command costs beyond being asked over HTTP.
 """
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import multiprocessing
@@ -13,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -32,14 +35,17 @@ from api.bench.appending import ACCOUNTS, open_accounts
 from api.bench.protocol import REGION, Bench, Figure, in_turns, opened, percentile
 from api.crm.bodies import Envelope, body_of
 from api.crm.routes import Id, IfMatch, Key
+from api.following import FollowerProcess
 from api.indexing import RouteIndex
 from api.logging import configure
 from api.requests import Caller, Counting, JsonRoute, Running, Tracing, answer
 from api.runtime import READ_MODELS, Runtime, present
+from api.settings import Settings
 from domain.commands.account import ReceivePayment
 from domain.events.envelope import prepare
 from domain.ledger.deployment import Deployment
 from domain.ledger.sight import EVERYWHERE
+from domain.ledger.vault import KEY_BYTES
 from projections.engine import catch_up, standings
 
 CONNECTIONS = 64
@@ -112,12 +118,16 @@ def _serve(url: str, told: Connection) -> None:
     thread.start()
     while not server.started:
         time.sleep(0.01)
+    key = base64.b64encode(bytes(KEY_BYTES)).decode()
+    follower = FollowerProcess(runtime, Settings(Path(), database_url=url, master_key=key))
+    follower.start()
     token = issuer.signed("system/crm", [CRM_WRITE], [EVERYWHERE], ["*"])
     told.send((port, token))
     told.recv()
     app.state.stopping.set()
     server.should_exit = True
     thread.join()
+    follower.stop()
     deployment.close()
 
 
@@ -126,7 +136,7 @@ def served(url: str) -> Iterator[tuple[int, str]]:
     """Serve a database from a process of its own; lend the port and a token of a CRM."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(url, theirs), daemon=True)
+    process = context.Process(target=_serve, args=(url, theirs))
     process.start()
     try:
         if not ours.poll(START_S):
@@ -192,7 +202,7 @@ def http_vs_noop(bench: Bench) -> Figure:
         runtime = Runtime(deployment)
         open_accounts(runtime.writer(REGION), "P", ACCOUNTS)
         catch_up(deployment, READ_MODELS, present)
-        with served(url) as (port, token), _followed(runtime), _lags(deployment) as lags:
+        with served(url) as (port, token), _lags(deployment) as lags:
             for name, address in (("warm", PAYMENTS), ("warm", NOTHING)):
                 loaded(port, address, token, name, min(1.0, seconds))
 
@@ -225,17 +235,6 @@ def http_vs_noop(bench: Bench) -> Figure:
 def _quantiles(values: list[float], factor: float) -> dict[str, float]:
     shares = {"p50": 0.50, "p99": 0.99}
     return {name: round(percentile(values, share) * factor, 2) for name, share in shares.items()}
-
-
-@contextlib.contextmanager
-def _followed(runtime: Runtime) -> Iterator[None]:
-    """Follow the log with the read models, in this process beside the service's."""
-    follower = runtime.follower()
-    follower.start()
-    try:
-        yield
-    finally:
-        follower.stop()
 
 
 @contextlib.contextmanager
