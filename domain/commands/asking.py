@@ -10,10 +10,13 @@ This module must not know any single command.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
 
-from pydantic import Field
+from annotated_types import Ge, Gt
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic.fields import FieldInfo
 
 from domain.events.envelope import kind_of
 from domain.events.fields import CHECKED, LIST_MAX_ITEMS, Identifier, MalformedError, Payload, StreamKind
@@ -111,10 +114,65 @@ def event_id(command_id: str, number: int) -> str:
 
 
 def to_event(kind: type[P], source: Command, **computed: Any) -> P:
-    """Return an event with the command's fields of the same names, and with those that were computed."""
-    fields: dict[str, Any] = kind.__pydantic_fields__  # type: ignore[attr-defined]
+    """Return an event with the command's fields of the same names, and with those that were computed.
+
+    What was checked with the command is not checked again where the event's field asks for no more; what was computed
+    is. Raises pydantic's ValidationError.
+    """
+    of: Any = kind  # what the caches below are asked by
+    fields = _copying(of, cast("Any", type(source)))
+    if computed.keys() <= fields.keys():
+        try:
+            made = object.__new__(kind)
+            for name, (put, copied) in fields.items():
+                if name in computed:
+                    put(made, _check_of(of, name)(computed[name]))
+                elif copied:
+                    put(made, getattr(source, name))
+                else:
+                    put(made, _check_of(of, name)(getattr(source, name, _default_of(of, name))))
+            if hasattr(of, "__post_init__"):
+                of.__post_init__(made)
+        except ValueError:
+            pass  # the event's own checks name what is wrong
+        else:
+            return made
     shared = {name: getattr(source, name) for name in fields if hasattr(source, name)}
     return kind(**{**shared, **computed})
+
+
+@cache
+def _copying(kind: Any, source: Any) -> dict[str, tuple[Callable[[Any, Any], None], bool]]:
+    """Return for each field of an event how it is set, and whether a command's value is right for it as it is."""
+    given = source.__pydantic_fields__
+    return {
+        name: (getattr(kind, name).__set__, name in given and _asks_no_more(field, given[name]))
+        for name, field in kind.__pydantic_fields__.items()
+    }
+
+
+def _asks_no_more(field: FieldInfo, given: FieldInfo) -> bool:
+    """Whether what was checked as `given` is right as `field`: its type is the same, and it keeps every bound."""
+    kept = given.metadata
+    return field.annotation == given.annotation and all(
+        bound in kept or (isinstance(bound, Ge) and Gt(cast("Any", bound.ge)) in kept)
+        for bound in field.metadata
+    )
+
+
+@cache
+def _check_of(kind: Any, name: str) -> Callable[[Any], Any]:
+    """Return what checks one field of an event."""
+    field = kind.__pydantic_fields__[name]
+    form = field.annotation
+    for bound in field.metadata:
+        form = Annotated[form, bound]
+    return TypeAdapter(form).validator.validate_python
+
+
+def _default_of(kind: Any, name: str) -> object:
+    """Return what a field is where nothing is given; no check lets through what stands for `required`."""
+    return kind.__pydantic_fields__[name].default
 
 
 # -- forms that more than one command has to keep -----------------------------------------------------------

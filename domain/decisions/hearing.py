@@ -8,6 +8,7 @@ what the command's own function checks: things inside the stream, and the rule.
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from domain.account import Account
@@ -44,7 +45,6 @@ _NAMES = {
     "case_id": "case",
 }
 """Fields of commands that name another stream, and its kind."""
-_NAMING: dict[type[Command], tuple[tuple[str, str], ...]] = {}
 
 _NOT_FOUND = {
     "account": Code.ACCOUNT_NOT_FOUND,
@@ -198,7 +198,7 @@ def check_after(hearing: Hearing, cause: datetime | None, noun: str, cause_id: s
 def named(command: Command) -> list[str]:
     """Return the subjects that a command's fields name."""
     found: list[str] = []
-    for name, kind in _naming(type(command)):
+    for name, kind in _naming(cast("Any", type(command))):
         value = getattr(command, name)
         if isinstance(value, tuple):
             found.extend(f"{kind}/{i}" for i in value)
@@ -207,22 +207,19 @@ def named(command: Command) -> list[str]:
     return found
 
 
+@cache
 def _naming(kind: type[Command]) -> tuple[tuple[str, str], ...]:
     """Return the fields of a kind of command that name another stream, and that stream's kind."""
-    found = _NAMING.get(kind)
-    if found is None:
-        found = tuple((name, named_kind) for name, named_kind in _NAMES.items() if hasattr(kind, name))
-        _NAMING[kind] = found
-    return found
+    return tuple((name, named_kind) for name, named_kind in _NAMES.items() if hasattr(kind, name))
 
 
 def acting_dealers(asked: Asked) -> list[str]:
     """Return the subjects of the dealers who act: the actor, and the one the command went through."""
     found = [asked.actor] if asked.actor.startswith("dealer/") else []
     dealer_id = getattr(asked.command, "dealer_id", None)
-    if dealer_id is not None and not RULINGS[type(asked.command)].accuses:
-        found.append(f"dealer/{dealer_id}")
-    return list(dict.fromkeys(found))
+    if dealer_id is None or RULINGS[type(asked.command)].accuses:
+        return found
+    return list(dict.fromkeys([*found, f"dealer/{dealer_id}"]))
 
 
 def owner(asked: Asked, state: State | None) -> str | None:

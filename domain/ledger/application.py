@@ -107,13 +107,10 @@ class Ledger(Application[str]):
         self.vault = vault
         self.database = database
         self.schema = schema
+        self.source = f"urn:recount:ledger:{region}"
+        """The CloudEvents source of what this ledger itself records."""
         self.memory_keys = MemoryKeys()
         super().__init__(env)
-
-    @property
-    def source(self) -> str:
-        """The CloudEvents source of what this ledger itself records."""
-        return f"urn:recount:ledger:{self.region}"
 
     def construct_factory(self, env: Environment) -> InfrastructureFactory:
         """Return our factory on PostgreSQL, the library's own otherwise."""
@@ -170,30 +167,27 @@ class Ledger(Application[str]):
 
     # -- writing
 
-    def events_of(
-        self, asked: Asked, drafts: Iterable[Draft], command_id: str, recordedtime: datetime, first: int = 1
-    ) -> list[Event]:
-        """Return the drafts as events, numbered from `first`; raises MalformedError where they lie in the future."""
-        if asked.time > recordedtime + CLOCK_SKEW:
+    def event_of(
+        self, asked: Asked, draft: Draft, command_id: str, recordedtime: datetime, number: int
+    ) -> Event:
+        """Return a draft as an event, the command's `number`th; raises MalformedError where it lies in the future."""
+        if asked.time > recordedtime and asked.time > recordedtime + CLOCK_SKEW:
             raise MalformedError("time", "should not lie in the future")
-        return [
-            Event(
-                id=event_id(command_id, number),
-                source=self.source,
-                subject=draft.subject,
-                time=asked.time,
-                recordedtime=recordedtime,
-                actor=asked.actor,
-                channel=asked.channel,
-                region=asked.region,
-                data=draft.data,
-                actororg=asked.actororg,
-                correlationid=asked.correlationid or command_id,
-                causationid=asked.causationid,
-                evidenceref=asked.evidenceref,
-            )
-            for number, draft in enumerate(drafts, first)
-        ]
+        return Event(
+            event_id(command_id, number),
+            self.source,
+            draft.subject,
+            asked.time,
+            recordedtime,
+            asked.actor,
+            asked.channel,
+            asked.region,
+            draft.data,
+            asked.actororg,
+            asked.correlationid or command_id,
+            asked.causationid,
+            asked.evidenceref,
+        )
 
     def prepare(
         self, events: Iterable[Event], versions: Mapping[str, int], ownership: Ownership, keys: KeyStore
@@ -225,7 +219,7 @@ class Ledger(Application[str]):
         """
         loaded = self.load(asked)
         drafts = decide(asked, loaded.states)
-        events = self.events_of(asked, drafts, command_id, recordedtime)
+        events = [self.event_of(asked, d, command_id, recordedtime, n) for n, d in enumerate(drafts, 1)]
         with self._keys() as keys:  # kept before the events are: a key without an event harms nobody
             recorded = self.prepare(events, loaded.versions, loaded.ownership, keys)
         self.save(*recorded)

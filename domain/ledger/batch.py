@@ -22,7 +22,7 @@ from domain.ledger.arrays import bigint, binaries, integers, moment, moments, te
 from domain.ledger.codec import chain
 from domain.ledger.database import Connection
 from domain.ledger.sealing import sealed
-from domain.ledger.standings import Standing, Standings
+from domain.ledger.standings import Standings
 from domain.ledger.vault import KeyStore
 from domain.refusals import Code, Detail, Refused
 
@@ -217,7 +217,7 @@ class Batch:
         except Refused as refusal:
             version = before.get(own)
             if version is None:
-                version = self._standings.load([own], self._connection)[own].version
+                version = self._standings.of(own, self._connection).version
             answer = Answer(refusal_body(work.command_id, refusal, version))
         else:
             answer = self._answer(work, own, self.pending[first:])
@@ -227,34 +227,30 @@ class Batch:
 
     def _decide(self, work: Work, asked: Asked, before: dict[str, int], first: int) -> None:
         """Decide a command and take in what it leads to."""
-        standings = self._load(asked)
-        for subject, standing in standings.items():
-            before.setdefault(subject, standing.version)
+        states = self._load(asked, before)
         if asked.expected_version is not None and asked.expected_version != before[asked.subject]:
             raise VersionConflictError(asked.subject, asked.expected_version, before[asked.subject])
-        states = {subject: standing.state for subject, standing in standings.items()}
         for draft in decide(asked, states, self.now):
             self._append(work, asked, draft, len(self.pending) - first + 1)
 
-    def _load(self, asked: Asked) -> dict[str, Standing]:
-        """Return what a command's decision needs, and only that."""
-        found: dict[str, Standing] = {}
+    def _load(self, asked: Asked, before: dict[str, int]) -> "dict[str, State]":
+        """Return the states a command's decision needs, and only those; note versions that are not in `before` yet."""
         states: dict[str, State] = {}
         wanted = {asked.subject}
         if is_wide(asked):
             wanted |= self._ledger.journal.concerning(asked.subject, self._connection)
         for _ in range(NEEDS_ROUNDS_MAX):
             for subject, standing in self._standings.load(wanted, self._connection).items():
-                found[subject] = standing
                 states[subject] = standing.state
+                before.setdefault(subject, standing.version)
             wanted = needs(asked, states) - states.keys()
             if not wanted:
-                return found
+                return states
         raise RuntimeError(f"{type(asked.command).__name__} asks for ever more streams: {sorted(wanted)}")
 
     def _append(self, work: Work, asked: Asked, draft: Draft, number: int) -> None:
         """Seal, number and chain the event of a draft, and evolve the state of its stream."""
-        (event,) = self._ledger.events_of(asked, (draft,), work.command_id, self.now, number)
+        event = self._ledger.event_of(asked, draft, work.command_id, self.now, number)
         made = sealed(self._ledger.vault, self._keys, self._standings.ownership, event)
         if made is None:
             raise Refused(
@@ -262,15 +258,15 @@ class Batch:
                 f"{self._standings.ownership.owner_of(event)} was erased: no personal data of theirs may be recorded",
                 {},
             )
-        (standing,) = self._standings.load([event.subject], self._connection).values()
-        digest = chain(standing.digest, made.state)
+        standing = self._standings.of(draft.subject, self._connection)
+        digest, version = chain(standing.digest, made.state), standing.version + 1
         position = self.base + len(self.pending) + 1
-        recorded = Recorded(made.event, standing.version + 1, position, None, digest, made.fingerprint)
+        recorded = Recorded(made.event, version, position, None, digest, made.fingerprint)
         self.pending.append(recorded)
         self._standings.added(recorded, itertools.chain(self._before, self.pending), self._connection)
         columns = self._columns
-        columns.subjects.append(event.subject)
-        columns.versions.append(recorded.version)
+        columns.subjects.append(draft.subject)
+        columns.versions.append(version)
         columns.types.append(event.type)
         columns.ids.append(event.id)
         columns.occurred.append(event.time)
@@ -291,17 +287,18 @@ class Batch:
                 "ledger": self._ledger.region,
                 "recordedtime": self._recordedtime,
                 "position": self.base + len(self.pending),
-                "version": self._standings.load([own], self._connection)[own].version,
+                "version": self._standings.of(own, self._connection).version,
                 "events": [_reference(r) for r in events],
             }
         )
 
     def _keep(self, receipt: ReceiptKey, answer: Answer) -> None:
         """Keep an answer, to be given again."""
-        self._columns.scopes.append(receipt.scope)
-        self._columns.keys.append(receipt.key)
-        self._columns.requests.append(receipt.request)
-        self._columns.responses.append(orjson.dumps(answer.body))
+        columns = self._columns
+        columns.scopes.append(receipt.scope)
+        columns.keys.append(receipt.key)
+        columns.requests.append(receipt.request)
+        columns.responses.append(orjson.dumps(answer.body))
 
 
 def _reference(recorded: Recorded) -> dict[str, Any]:

@@ -114,6 +114,10 @@ class Standings:
                 found[subject] = self._keep(subject, history)
         return found
 
+    def of(self, subject: str, connection: Connection | None = None) -> Standing:
+        """Return one stream as it stands, as `load` does; of one that is kept nothing is said anew of its need."""
+        return self._kept.get(subject) or self.load([subject], connection)[subject]
+
     def added(
         self, recorded: Recorded, pending: Iterable[Recorded] = (), connection: Connection | None = None
     ) -> None:
