@@ -20,7 +20,7 @@ from api.following import FollowerProcess
 from api.logging import configure
 from api.patience import STALL_S
 from api.requests import HOSTS
-from api.runtime import READ_MODELS, Runtime, opened
+from api.runtime import READ_MODELS, Runtime, collecting_rarely, opened
 from api.sealing import Interval
 from api.settings import DEFAULT_DATA, EdgeSettings, Settings
 from api.terminal import CommandError, Terminal
@@ -140,7 +140,8 @@ def run(
     if seal_every_s:
         sealing.start()
     try:
-        Server(config).run(sockets=[listening])
+        with collecting_rarely():
+            Server(config).run(sockets=[listening])
     finally:
         sealing.stop()
         follower.stop()

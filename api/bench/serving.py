@@ -39,7 +39,7 @@ from api.following import FollowerProcess
 from api.indexing import RouteIndex
 from api.logging import configure
 from api.requests import Caller, Counting, JsonRoute, Running, Tracing, answer
-from api.runtime import READ_MODELS, Runtime, present
+from api.runtime import READ_MODELS, Runtime, collecting_rarely, present
 from api.settings import Settings
 from domain.commands.account import ReceivePayment
 from domain.events.envelope import prepare
@@ -122,8 +122,9 @@ def _serve(url: str, told: Connection) -> None:
     follower = FollowerProcess(runtime, Settings(Path(), database_url=url, master_key=key))
     follower.start()
     token = issuer.signed("system/crm", [CRM_WRITE], [EVERYWHERE], ["*"])
-    told.send((port, token))
-    told.recv()
+    with collecting_rarely():
+        told.send((port, token))
+        told.recv()
     app.state.stopping.set()
     server.should_exit = True
     thread.join()

@@ -119,8 +119,9 @@ def to_event(kind: type[P], source: Command, **computed: Any) -> P:
     What was checked with the command is not checked again where the event's field asks for no more; what was computed
     is. Raises pydantic's ValidationError.
     """
-    of: Any = kind  # what the caches below are asked by
-    fields = _copying(of, cast("Any", type(source)))
+    of: Any = kind
+    by: Any = type(source)
+    fields = _copying(of, by)
     if computed.keys() <= fields.keys():
         try:
             made = object.__new__(kind)

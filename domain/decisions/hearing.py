@@ -198,7 +198,8 @@ def check_after(hearing: Hearing, cause: datetime | None, noun: str, cause_id: s
 def named(command: Command) -> list[str]:
     """Return the subjects that a command's fields name."""
     found: list[str] = []
-    for name, kind in _naming(cast("Any", type(command))):
+    of: Any = type(command)
+    for name, kind in _naming(of):
         value = getattr(command, name)
         if isinstance(value, tuple):
             found.extend(f"{kind}/{i}" for i in value)

@@ -243,7 +243,7 @@ class Batch:
             for subject, standing in self._standings.load(wanted, self._connection).items():
                 states[subject] = standing.state
                 before.setdefault(subject, standing.version)
-            wanted = needs(asked, states) - states.keys()
+            wanted = needs(asked, states).difference(states)
             if not wanted:
                 return states
         raise RuntimeError(f"{type(asked.command).__name__} asks for ever more streams: {sorted(wanted)}")

@@ -66,10 +66,7 @@ log = structlog.get_logger(__name__)
 
 def request_digest(*parts: bytes) -> bytes:
     """Return the digest (32 bytes) by which the same request is known again."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.digest()
+    return hashlib.sha256(b"".join([len(part).to_bytes(8, "big") + part for part in parts])).digest()
 
 
 class BusyError(Exception):
@@ -246,7 +243,12 @@ class Writer:
         if taken and not self._disturbed and all(w.work.plain for w in taken):
             ahead = self._decided_ahead(taken, flight)
         landed = flight is None or self._lands(flight, ahead)
-        if ahead is not None and landed and self._launched(ahead):
+        launched = ahead is not None and landed and self._launched(ahead)
+        if flight is not None:
+            _tell(
+                flight.waiting
+            )  # once the server has the next: whoever is woken takes the interpreter from us
+        if launched:
             return ahead
         if taken:
             self._settle(taken)
@@ -326,7 +328,9 @@ class Writer:
             written = False
         self._disturbed = not written
         if written:
-            _answer({w: outcome for w, outcome in flight.found.items() if isinstance(outcome, Answer)})
+            for waiting, outcome in flight.found.items():
+                if isinstance(outcome, Answer):
+                    waiting.answer = outcome
             self._standings.shrink(ahead.batch.touched if ahead is not None else ())
         elif lost:
             self._disconnect()
@@ -338,7 +342,6 @@ class Writer:
             if not written:
                 self._standings.back_to(flight.batch.base)
         self._settle(left, lost)
-        _tell(flight.waiting)
         return not left
 
     def _undo(self, flight: _Flight) -> None:
