@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -22,7 +23,15 @@ pytestmark = [
 EXAMPLES = 3  # of each of some 130 operations, well-formed and malformed: under a minute on two cores
 ENDLESS = {"feed_stream"}  # read to its end, it has none: tests/test_http_feeds.py
 LEAKS = ("Traceback", "psycopg", "SELECT ", "INSERT ", 'File "', "SQLSTATE")
+NO_FAILURES = {"storage.not_ready", "seal.key_missing"}
+"""A model is being made, as after a new province's first event; a service without a seal key has no seals."""
 _keys = itertools.count(1)
+
+
+@schemathesis.serializer("application/x-ndjson")
+def _lines(_ctx: Any, value: Any) -> bytes:
+    """Send what was made for a batch: text as it is, anything else as the line it would be."""
+    return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
 
 
 def operations(client: Client) -> list[Any]:
@@ -56,8 +65,7 @@ def test_no_request_is_answered_with_a_5xx(harbin: Client):
             return  # nothing that can be sent
         found = harbin.http.send(request)
         counted[found.status_code] = counted.get(found.status_code, 0) + 1
-        # a wait for a model that is being made, as after a new province's first event, is no failure
-        assert found.status_code < 500 or found.json()["code"] == "storage.not_ready", (request, found.text)
+        assert found.status_code < 500 or found.json()["code"] in NO_FAILURES, (request, found.text)
         assert not any(leak in found.text for leak in LEAKS), (request, found.text)
 
     for operation in operations(harbin):
