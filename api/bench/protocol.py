@@ -52,7 +52,7 @@ QUICK = Scale(
     "quick",
     3,
     2.0,
-    60_000,
+    200_000,  # fewer, and the start of worker processes is what is measured
     small_events=50_000,
     large_events=200_000,
     small_ledger=20_000,

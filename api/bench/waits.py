@@ -1,10 +1,12 @@
 """How long an investigator waits for a party with 10 accounts and some 5,000 events."""
 
+import asyncio
 from datetime import date, timedelta
 from typing import Any
 
 import orjson
 
+from api.bench.console import party_page
 from api.bench.growth import TERMS, bring
 from api.bench.protocol import Bench, timed
 from api.inquiry import found, lawful, replayed
@@ -27,6 +29,7 @@ def investigator_waits(bench: Bench) -> dict[str, float]:
             "replay_s": round(timed(lambda: replayed(runtime, "party/BIG")), 2),
             "findings_s": round(timed(lambda: found(runtime, "party/BIG")), 2),
             "counterfactual_s": round(timed(lambda: lawful(runtime, "party/BIG")), 2),
+            **{f"page_{name}": taken for name, taken in asyncio.run(party_page(runtime, "BIG")).items()},
         }
 
 
