@@ -29,7 +29,7 @@ def test_a_tiny_run_gives_the_document(tmp_path):
     assert document["ratios"].keys() == document["reached"].keys()
     assert document["ratios"].keys() == {
         "append_vs_library", "http_vs_noop", "import_vs_copy", "rebuild_vs_library", "engine_vs_bound",
-        "rebuild_vs_bound", "replay_growth", "cost_growth",
+        "rebuild_vs_bound", "replay_growth", "cost_growth", "seal_growth",
     }  # fmt: skip
     for name, ratio in document["ratios"].items():
         figure = document["figures"][name]

@@ -14,12 +14,15 @@ from api.bench.rebuilds import (
     rebuild_vs_library,
     rebuilt,
 )
+from api.bench.seals import seal_costs
 from api.runtime import present
 from projections.billing_status import BillingStatus
 
 MEMORY_MAX_MB = 600
 LIBRARY_EVENTS = 1_500  # what the library's runner is given: it takes one transaction for each
 GROWTH_MAX = 1.3
+SEALED_PER_EVENTS = 5  # a stream of the ledgers that are sealed for so many events of a scale
+SEAL_GROWTH_MAX = 2.0  # one level of pages more, not ten times the work
 
 
 def workers() -> int:
@@ -65,6 +68,23 @@ def rebuild_figures(bench: Bench) -> tuple[Figure, ...]:
 
 def _figure(name: str, unit: str, found: Compared, what: str, *, at_least: float) -> Figure:
     return Figure(name, unit, found.ours, found.beside, found.ratio, what, at_least=at_least, more=found.more)
+
+
+def seal_growth(bench: Bench) -> Figure:
+    """Measure a seal of so many changed streams in a ledger of ten times the streams, against a small one."""
+    most = bench.scale.events // SEALED_PER_EVENTS
+    changed = max(1, most // 20)
+    with bench.deployment() as (deployment, _url):
+        small, large = seal_costs(deployment, present, (most // 10, most), changed, bench.scale.runs)
+    return Figure(
+        "seal_growth",
+        "s",
+        large.seal_s,
+        small.seal_s,
+        large.seal_s / small.seal_s,
+        f"a seal of {large.changed:,} changed streams in a ledger of {large.streams:,}; in one of {small.streams:,}",
+        at_most=SEAL_GROWTH_MAX,
+    )
 
 
 def cost_growth(bench: Bench) -> Figure:

@@ -8,7 +8,7 @@ from api.bench.appending import append_vs_library
 from api.bench.conditions import conditions
 from api.bench.growth import replay_growth
 from api.bench.imports import import_vs_copy
-from api.bench.populated import cost_growth, rebuild_figures
+from api.bench.populated import cost_growth, rebuild_figures, seal_growth
 from api.bench.protocol import Bench, Figure
 from api.bench.serving import http_vs_noop
 from api.bench.waits import investigator_waits
@@ -21,6 +21,7 @@ FIGURES: tuple[Callable[[Bench], Taken], ...] = (
     rebuild_figures,
     replay_growth,
     cost_growth,
+    seal_growth,
 )
 """Every figure that is a ratio; some are taken together."""
 
