@@ -31,11 +31,20 @@ class Load:
 class _Connection(asyncio.Protocol):
     """One connection: the next request goes out when the answer to the one before it is whole."""
 
-    def __init__(self, requests: Iterator[bytes], expected: bytes, until: float, pause_s: float) -> None:
+    def __init__(
+        self,
+        requests: Iterator[bytes],
+        expected: bytes,
+        until: float,
+        *,
+        pause_s: float,
+        begin_after_s: float,
+    ) -> None:
         self._requests = requests
         self._expected = expected
         self._until = until
         self._pause_s = pause_s
+        self._begin_after_s = begin_after_s
         self._buffer = b""
         self._began = 0.0
         self.waits: list[float] = []
@@ -44,7 +53,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._ask()
+        asyncio.get_running_loop().call_later(self._begin_after_s, self._ask)
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
@@ -80,7 +89,12 @@ async def _run(
 ) -> Load:
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
-    made = [_Connection(requests(n), expected, began + seconds, pause_s) for n in range(connections)]
+    made = [  # one after the other, where they pause: they would all pause at once otherwise
+        _Connection(
+            requests(n), expected, began + seconds, pause_s=pause_s, begin_after_s=pause_s * n / connections
+        )
+        for n in range(connections)
+    ]
     for one in made:
         await loop.create_connection(lambda one=one: one, "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.wait([one.done for one in made], timeout=seconds + GRACE_S)
