@@ -15,10 +15,11 @@ from api.access import Access, issuing
 from api.access.configuring import AccessError, configured, limits_of
 from api.access.issuer import PEOPLE, IssuerError, LocalIssuer, kept_in
 from api.app import build
-from api.commands.transfer import Rejects, import_all
+from api.commands.transfer import import_all
 from api.following import FollowerProcess
 from api.logging import configure
 from api.patience import STALL_S
+from api.rejects import Rejects
 from api.requests import HOSTS
 from api.runtime import READ_MODELS, Runtime, collecting_rarely, opened
 from api.sealing import Interval
@@ -182,7 +183,7 @@ def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
     with opened(settings, terminal.say, answer_max_s=ANSWER_MAX_S) as runtime:
         rejects = Rejects(settings.data_dir / "rejects" / "demo.jsonl")
         with as_file(files("api") / "demo" / "harbin.jsonl") as history:
-            tally = import_all(runtime, [str(history)], rejects, terminal.progress)
+            tally = import_all(runtime, [str(history)], rejects, settings.data_dir, terminal.progress)
         rejects.close()
         catch_up(runtime.deployment, READ_MODELS, runtime.clock)
 

@@ -1,24 +1,21 @@
 """import, export: CloudEvents in and out."""
 
 import argparse
-import base64
 import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import orjson
 
 from api.commands.adding import Add
 from api.commands.writing import partial
-from api.rejects import REJECTS_FOLDER, expire
+from api.rejects import REJECTS_FOLDER, Rejects, expire, scrub
 from api.runtime import Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
 from domain.ledger.application import Ledger
+from domain.ledger.erasing import clear, values_of
 from domain.ledger.interchange import Importer, Refusal, Tally, export_plain, export_sealed
 
 
@@ -36,40 +33,6 @@ def register(add: Add) -> None:
 # -- import --------------------------------------------------------------------------------------------------
 
 
-class Rejects:
-    """The reject file, made with the first refused line and readable by its owner only: it holds what came."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.count = 0
-        self._file: BinaryIO | None = None
-
-    def add(self, name: str, refusal: Refusal) -> None:
-        """Keep a refused line with its place, field and reason."""
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-        entry: dict[str, Any] = {
-            "file": name,
-            "line": refusal.line,
-            "field": refusal.field,
-            "reason": refusal.reason,
-        }
-        try:
-            entry["text"] = refusal.text.decode("utf-8")
-        except UnicodeDecodeError:
-            entry["base64"] = base64.b64encode(refusal.text).decode("ascii")
-        self._file.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
-        self.count += 1
-
-    def close(self) -> None:
-        """Put the file safely on disk."""
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-
 def import_files(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
     """Bring CloudEvents files in; what is refused goes to the reject file and the rest lands."""
     for name in given.files:
@@ -80,7 +43,7 @@ def import_files(given: argparse.Namespace, settings: Settings, terminal: Termin
     rejects = Rejects(given.rejects or default)
     try:
         with opened(settings, terminal.say) as runtime:
-            total = import_all(runtime, given.files, rejects, terminal.progress)
+            total = import_all(runtime, given.files, rejects, settings.data_dir, terminal.progress)
     finally:  # also where it is stopped: what was refused until then stays known
         rejects.close()
     document = {
@@ -88,11 +51,14 @@ def import_files(given: argparse.Namespace, settings: Settings, terminal: Termin
         "repeated": total.repeated,
         "refused": total.refused,
         "keys": total.keys,
+        "erased": total.erased,
         "lines": total.lines,
         "ledgers": dict(total.ledgers),
         "rejects": str(rejects.path) if rejects.count else None,
     }
     lines = [f"{total.appended} appended, {total.repeated} repeated, {total.refused} refused"]
+    if total.erased:
+        lines.append(f"{total.erased} parties erased: their keys are destroyed here too")
     if rejects.count:
         lines.append(f"refused lines, with the reasons: {rejects.path}")
     terminal.answer(document, lines)
@@ -100,10 +66,15 @@ def import_files(given: argparse.Namespace, settings: Settings, terminal: Termin
 
 
 def import_all(
-    runtime: Runtime, names: list[str], rejects: Rejects, progress: Callable[[str], None]
+    runtime: Runtime, names: list[str], rejects: Rejects, data_dir: Path, progress: Callable[[str], None]
 ) -> Tally:
-    """Bring files in, one after the other, and tell how far and how fast."""
+    """Bring files in, one after the other, and tell how far and how fast.
+
+    Of a party whose erasure comes in, nothing stays where `recount erase` leaves nothing: in reject files, this one's
+    too, in the table of keys and the write-ahead log. Run again after a kill, it is done again.
+    """
     total = Tally()
+    erasing: dict[str, Ledger] = {}
     began = time.monotonic()
     name, size = "", 0
 
@@ -118,12 +89,18 @@ def import_all(
     def refuse(refusal: Refusal) -> None:
         rejects.add(name, refusal)
 
-    with Importer(runtime.deployment, refuse, runtime.clock, show) as importer:
+    def forget(ledger: Ledger, party: str) -> None:
+        scrub(data_dir, *values_of(ledger, party), also=rejects.path)
+        erasing[ledger.schema] = ledger
+
+    with Importer(runtime.deployment, refuse, runtime.clock, show, erasing=forget) as importer:
         for name in names:
             with contextlib.ExitStack() as stack:
                 source = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
                 size = 0 if name == "-" else Path(name).stat().st_size
                 total.add(importer.run(source))
+    for schema in erasing:
+        clear(runtime.deployment.database, schema)
     return total
 
 
