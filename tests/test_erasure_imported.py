@@ -12,12 +12,15 @@ from api.runtime import READ_MODELS, opened, present
 from api.settings import Settings
 from domain.ledger.application import PostgresKeys
 from domain.ledger.database import WRITER
+from domain.ledger.erasing import erase
 from domain.ledger.interchange import Importer, Refusal, export_plain, export_sealed
 from projections.engine import catch_up
 from projections.engine.verifying import verify
 from tests import support
 from tests.conftest import fresh_database, opened_deployment
-from tests.support import LEDGER, bring, opening_line, select
+from tests.simulation import halfway
+from tests.simulation.killing import killed_at
+from tests.support import LEDGER, bring, event_line, opening_line, select
 from tests.test_erasure import WHO, history, in_files, in_tables, line, programs, run, wrapped_keys
 from tests.test_import_parallel import brought, parallel, stands
 
@@ -202,6 +205,21 @@ def test_a_key_made_by_another_importer_meanwhile_goes_too(deployment, database_
     assert wrapped(deployment) == [None, None]
 
 
+def test_a_key_that_stands_of_an_erased_party_is_told_and_goes_when_the_erasure_is_done_again(deployment):
+    """Given a key that an older version or a restored table left, then verify names it, and erase ends it."""
+    bring(deployment, *history(), ERASED)
+    ledger = deployment.ledger(LEDGER)
+    key = deployment.master.wrap(bytes(32))
+    support.by_owner(
+        deployment, "INSERT INTO party_key (key_id, owner, wrapped) VALUES ('old', 'party/GONE', %s)", key
+    )
+    (told,) = verify(ledger, (), present(), sample=None).differences
+    assert told[:2] == ("log", "party/GONE")
+    assert "was erased, and its key old stands: run recount erase party/GONE" in told.text
+    assert erase(ledger, present, "party/GONE", "again").repeated
+    assert verify(ledger, (), present(), sample=None).differences == []
+
+
 # -- by workers ---------------------------------------------------------------------------------------------
 
 
@@ -254,7 +272,7 @@ def test_after_an_import_with_an_erasure_no_table_file_or_backup_has_the_person(
         catch_up(runtime.deployment, READ_MODELS, present)
         (wrapped_key,) = wrapped_keys(runtime, "party/GONE")
         assert in_files(data / "rejects", WHO.values()) == {WHO["address"]}
-        file.write_bytes(b"\n".join([bad[0], bad[3], ERASED, *later_lines()]))
+        file.write_bytes(b"\n".join([bad[0], bad[3], ERASED, *later_lines(), *bad[1:3]]))
         capsys.readouterr()
         assert main(["import", str(file), "--data", str(data), *more]) == 1
         assert "1 parties erased: their keys are destroyed here too" in capsys.readouterr().out
@@ -275,6 +293,37 @@ def test_after_an_import_with_an_erasure_no_table_file_or_backup_has_the_person(
     ]
     assert sum("withheld" in one for one in left) == 4
     assert {one["text"] for one in left if "text" in one} == {bad[3].decode()}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("embedded_only")
+def test_an_import_killed_as_an_erasure_lands_is_completed_by_running_it_again(tmp_path):
+    """Given an import killed at each stage of an erasure, then all of it stands or nothing, and again it is done."""
+    data, file = tmp_path / "data", tmp_path / "erased.jsonl"
+    stages = (
+        "after api.rejects:_replace",
+        "after claim",
+        "after destroy_keys",
+        "committed destroy_keys",
+        "before switch",
+    )
+    names = [f"I{number}" for number in range(len(stages))]
+    with opened(Settings.read(data, {})) as runtime:
+        bring(runtime.deployment, *(raw for name in names for raw in halfway.person(name)))
+        for name, stage in zip(names, stages, strict=True):
+            halfway.refused(data, name)
+            file.write_bytes(
+                event_line(f"{name}-gone", "PersonalDataErased", f"party/{name}", {"legal_basis": "x"})
+            )
+            assert killed_at(stage, "import", str(file), data=data)
+            assert halfway.half_erased(runtime, name) == 0
+            assert main(["import", str(file), "--data", str(data)]) == 0
+            assert (halfway.half_erased(runtime, name), halfway.erasures(runtime, name)) == (0, 1)
+        assert halfway.still_found(runtime, data, names) == 0
+        catch_up(runtime.deployment, READ_MODELS, present)
+        assert (
+            verify(runtime.deployment.ledger(LEDGER), READ_MODELS, present(), sample=None).differences == []
+        )
 
 
 # -- reject files that are written and cleared at once ------------------------------------------------------

@@ -15,6 +15,7 @@ from api.runtime import Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
 from domain.ledger.application import Ledger
+from domain.ledger.database import Database
 from domain.ledger.erasing import clear, values_of
 from domain.ledger.interchange import Importer, Refusal, Tally, export_plain, export_sealed
 
@@ -65,16 +66,41 @@ def import_files(given: argparse.Namespace, settings: Settings, terminal: Termin
     return 1 if total.refused else 0
 
 
+class Forgetting:
+    """What is cleared of parties whose erasure comes in: nothing stays where `recount erase` leaves nothing.
+
+    An import that is run again after a kill does it again.
+    """
+
+    def __init__(self, data_dir: Path, rejects: Rejects) -> None:
+        self._data_dir = data_dir
+        self._rejects = rejects
+        self._schemas: set[str] = set()
+        self._subjects: set[str] = set()
+        self._values: set[str] = set()
+
+    def before(self, ledger: Ledger, party: str) -> None:
+        """Take out of reject files, this import's too, what speaks of a party: its key still says what that is."""
+        subjects, values = values_of(ledger, party)
+        scrub(self._data_dir, subjects, values, also=self._rejects.path)
+        self._schemas.add(ledger.schema)
+        self._subjects |= subjects
+        self._values |= values
+
+    def after(self, database: Database) -> None:
+        """Take out what was refused since, because nobody could read it; and what the server keeps of the keys."""
+        if self._schemas:
+            scrub(self._data_dir, self._subjects, self._values, also=self._rejects.path)
+        for schema in self._schemas:
+            clear(database, schema)
+
+
 def import_all(
     runtime: Runtime, names: list[str], rejects: Rejects, data_dir: Path, progress: Callable[[str], None]
 ) -> Tally:
-    """Bring files in, one after the other, and tell how far and how fast.
-
-    Of a party whose erasure comes in, nothing stays where `recount erase` leaves nothing: in reject files, this one's
-    too, in the table of keys and the write-ahead log. Run again after a kill, it is done again.
-    """
+    """Bring files in, one after the other, and tell how far and how fast."""
     total = Tally()
-    erasing: dict[str, Ledger] = {}
+    forgetting = Forgetting(data_dir, rejects)
     began = time.monotonic()
     name, size = "", 0
 
@@ -89,18 +115,13 @@ def import_all(
     def refuse(refusal: Refusal) -> None:
         rejects.add(name, refusal)
 
-    def forget(ledger: Ledger, party: str) -> None:
-        scrub(data_dir, *values_of(ledger, party), also=rejects.path)
-        erasing[ledger.schema] = ledger
-
-    with Importer(runtime.deployment, refuse, runtime.clock, show, erasing=forget) as importer:
+    with Importer(runtime.deployment, refuse, runtime.clock, show, erasing=forgetting.before) as importer:
         for name in names:
             with contextlib.ExitStack() as stack:
                 source = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
                 size = 0 if name == "-" else Path(name).stat().st_size
                 total.add(importer.run(source))
-    for schema in erasing:
-        clear(runtime.deployment.database, schema)
+    forgetting.after(runtime.deployment.database)
     return total
 
 
