@@ -15,9 +15,7 @@ from domain.ledger.embedded import EmbeddedError
 from domain.ledger.seals import Seal, SealError
 from domain.ledger.signing import NoSealKeyError, SealKeyError
 
-STOP_S = (
-    5.0  # how long a seal that is being made may still take when the service stops: most take well under one
-)
+STOP_S = 5.0  # how long a seal may still take when the service stops: most take well under one
 
 log = structlog.get_logger(__name__)
 
