@@ -23,7 +23,7 @@ from domain.ledger.recorder import stored
 from domain.ledger.sealchecks import Keys, SealsSeen, check_seals
 from domain.ledger.seals import Q as SEALS
 from domain.replay import effective_at
-from projections.engine.authentic import check_columns, check_prints
+from projections.engine.authentic import SnapshotKeys, check_columns, check_prints
 from projections.engine.generations import look_at
 from projections.engine.model import ReadModel, Row, Seen, Tables
 from projections.engine.storing import Q, canonical, digest_of, part_of, total
@@ -121,6 +121,7 @@ def verify(
             look_at(connection, ledger.schema, ledger.schema)
             streams = _streams(connection, some)
             histories: dict[str, list[Recorded]] = {}
+            keys_there = SnapshotKeys(connection)
             for subject, events in streams.items():
                 sound = _check_chain(subject, events, found)
                 try:
@@ -129,7 +130,7 @@ def verify(
                     found.add("log", subject, str(error))
                     continue
                 if sound:
-                    check_prints(ledger, connection, events, found.add)
+                    check_prints(ledger, keys_there, events, histories[subject], found.add)
             check_columns(connection, histories, found.add)
             for one in live:
                 look_at(connection, one.schema, ledger.schema)
