@@ -29,6 +29,8 @@ class Sealed:
     made: bool
     stamp: str | None = None
     """What became of its time stamp, where an authority is set: "" where it has one, else why not."""
+    stamp_trusted: bool = False
+    """Whether the stamp was held against roots that are trusted."""
 
 
 def seal_one(runtime: Runtime, ledger: Ledger, *, new_key: bool = False, stamped: bool = True) -> Sealed:
@@ -36,10 +38,14 @@ def seal_one(runtime: Runtime, ledger: Ledger, *, new_key: bool = False, stamped
     seal, made = runtime.sealer(ledger).seal(new_key=new_key)
     if seal is None or runtime.tsa_url is None or not stamped:
         return Sealed(ledger.region, seal, made)
-    from domain.ledger.timestamping import stamp  # noqa: PLC0415 - an HTTP client most commands do not need
+    from domain.ledger.timestamping import Roots, RootsError, stamp  # noqa: PLC0415 - an HTTP client most do not need
 
-    _, reason = stamp(ledger, runtime.tsa_url, runtime.clock)
-    return Sealed(ledger.region, seal, made, reason or "")
+    try:
+        roots = Roots.read(runtime.tsa_roots) if runtime.tsa_roots else None
+    except RootsError as error:
+        return Sealed(ledger.region, seal, made, str(error))
+    _, reason = stamp(ledger, runtime.tsa_url, runtime.clock, roots)
+    return Sealed(ledger.region, seal, made, reason or "", stamp_trusted=roots is not None)
 
 
 def document(sealed: Sealed) -> dict[str, Any]:
@@ -55,7 +61,8 @@ def document(sealed: Sealed) -> dict[str, Any]:
             "checkpoint": seal.checkpoint.decode(),
         }
     if sealed.stamp is not None:
-        found["time_stamp"] = sealed.stamp or "granted"
+        granted = "granted" if sealed.stamp_trusted else "granted, its authority not checked"
+        found["time_stamp"] = sealed.stamp or granted
     return found
 
 

@@ -16,6 +16,7 @@ from api.access.configuring import AccessError, configured, limits_of
 from api.access.issuer import PEOPLE, IssuerError, LocalIssuer, kept_in
 from api.app import build
 from api.commands.transfer import import_all
+from api.connections import files_allowed, patient
 from api.following import FollowerProcess
 from api.logging import configure
 from api.patience import STALL_S
@@ -25,6 +26,7 @@ from api.runtime import READ_MODELS, Runtime, collecting_rarely, opened
 from api.sealing import Interval
 from api.settings import DEFAULT_DATA, EdgeSettings, Settings
 from api.terminal import CommandError, Terminal
+from api.trust import roots_in
 from domain.events.envelope import prepare
 from projections.engine import catch_up
 
@@ -138,6 +140,8 @@ def run(
         timeout_graceful_shutdown=SHUTDOWN_S,
         backlog=BACKLOG,
         server_header=False,
+        http=patient(files_allowed()),
+        ws="none",
         proxy_headers=edge.proxies is not None,
         forwarded_allow_ips=edge.proxies,
     )
@@ -169,6 +173,7 @@ def serve(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> 
         access = configured(settings)
     except AccessError as error:
         raise CommandError(str(error)) from None
+    roots_in(settings.tsa_roots)  # now, not at the first seal in an hour
     listening = listen(given.host, given.port, guarded=access is not None)
     door = local_door(settings, listening) if given.dev else Door(access or Access())
     if given.host in EVERY_ADDRESS and settings.edge.outside is None:
