@@ -46,9 +46,8 @@ def erase_party(given: argparse.Namespace, settings: Settings, terminal: Termina
         ledger = runtime.deployment.locate(subject, given.region)
         subjects, values = values_of(ledger, subject)
         try:
-            done = erase(
-                ledger, runtime.clock, subject, given.legal_basis, actor=given.by, evidenceref=given.evidence
-            )
+            writer = runtime.writer(ledger.region)
+            done = erase(writer, subject, given.legal_basis, actor=given.by, evidenceref=given.evidence)
         except NotErasedError as error:
             raise CommandError(str(error)) from None
         except BusyError as error:

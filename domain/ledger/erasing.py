@@ -7,7 +7,7 @@ key wrapped it. Done again for a party that was erased, it clears up once more a
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,8 +56,7 @@ class NotErasedError(Exception):
 
 
 def erase(
-    ledger: Ledger,
-    clock: Callable[[], datetime],
+    writer: Writer,
     subject: str,
     legal_basis: str,
     *,
@@ -68,15 +67,16 @@ def erase(
 
     Raises NotErasedError where the domain refuses it, and what the writer raises.
     """
+    ledger = writer.ledger
     before = _erasure(ledger, subject)
     if before is None:
         region = ledger.history(subject)[0].event.region
         asked = Asked(
             subject=subject, command=ErasePersonalData(legal_basis=legal_basis), actor=actor, channel="system",
-            region=region, time=clock(), evidenceref=evidenceref,
+            region=region, time=writer.clock(), evidenceref=evidenceref,
         )  # fmt: skip
         key = uuid.uuid4().hex
-        answer = Writer(ledger, clock).execute(asked, ReceiptKey(SCOPE, key, request_digest(key.encode())))
+        answer = writer.execute(asked, ReceiptKey(SCOPE, key, request_digest(key.encode())))
         if answer.refused:
             raise NotErasedError(_said(answer))
     with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:
