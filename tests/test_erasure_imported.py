@@ -14,6 +14,7 @@ from domain.ledger.application import PostgresKeys
 from domain.ledger.database import WRITER
 from domain.ledger.erasing import erase
 from domain.ledger.interchange import Importer, Refusal, export_plain, export_sealed
+from domain.ledger.writer import Writer
 from projections.engine import catch_up
 from projections.engine.verifying import verify
 from tests import support
@@ -216,7 +217,7 @@ def test_a_key_that_stands_of_an_erased_party_is_told_and_goes_when_the_erasure_
     (told,) = verify(ledger, (), present(), sample=None).differences
     assert told[:2] == ("log", "party/GONE")
     assert "was erased, and its key old stands: run recount erase party/GONE" in told.text
-    assert erase(ledger, present, "party/GONE", "again").repeated
+    assert erase(Writer(ledger, present), "party/GONE", "again").repeated
     assert verify(ledger, (), present(), sample=None).differences == []
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+import os
 import re
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ import psutil
 import pytest
 from psycopg import sql
 
+from api import following
 from api.following import FollowerProcess
 from api.runtime import READ_MODELS, opened, present
 from api.settings import Settings
@@ -128,6 +130,17 @@ def test_a_model_that_fails_in_the_followers_process_stops_alone_is_told_and_goe
         )
 
 
+def test_a_follower_that_has_not_begun_is_not_waited_for(runtime, monkeypatch, tmp_path):
+    """Given one that still starts, and would for ever, when it is to stop, then it is gone at once."""
+    monkeypatch.setattr(following, "STOP_S", 600)
+    one = FollowerProcess(runtime, Settings(tmp_path / "data"))
+    one.start()
+    wait_for(lambda: one._process)
+    os.kill(one._process.pid, signal.SIGSTOP)
+    one.stop()
+    assert not one._process.is_alive()
+
+
 def test_where_no_process_can_be_started_a_thread_follows(runtime, monkeypatch):
     """Given a machine without memory for a process, then what is written is read all the same."""
 
@@ -135,12 +148,12 @@ def test_where_no_process_can_be_started_a_thread_follows(runtime, monkeypatch):
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", refused)
-    following = FollowerProcess(runtime, Settings(Path("data")))
-    following.start()
+    one = FollowerProcess(runtime, Settings(Path("data")))
+    one.start()
     try:
         with serving(runtime) as client:
             client.register()
             position = client.open_account().json()["position"]
             wait_for(lambda: seen(client, position))
     finally:
-        following.stop()
+        one.stop()

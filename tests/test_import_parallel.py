@@ -143,7 +143,7 @@ def damaged(line, chance):
 
 
 @pytest.mark.storage
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_whatever_comes_is_accounted_for_by_workers_as_by_one(deployment, server, parallel, population, seed):
     """Given damaged lines among many, when they are imported by workers, then each is told as by one process."""
     chance = random.Random(seed)
@@ -174,7 +174,7 @@ def test_a_file_imported_by_workers_again_changes_nothing(deployment, parallel, 
 
 
 @pytest.mark.storage
-@pytest.mark.parametrize("first", [0, 300])
+@pytest.mark.parametrize("first", [0, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_sealed_export_is_restored_by_workers_with_its_digests(
     deployment, server, parallel, population, first
 ):

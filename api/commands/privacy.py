@@ -52,7 +52,7 @@ def erase_party(given: argparse.Namespace, settings: Settings, terminal: Termina
 
         try:
             done = erase(
-                ledger, runtime.clock, subject, given.legal_basis,
+                runtime.writer(ledger.region), subject, given.legal_basis,
                 actor=given.by, evidenceref=given.evidence, copies=copies,
             )  # fmt: skip
         except (NotErasedError, BusyError) as error:

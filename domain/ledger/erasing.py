@@ -60,8 +60,7 @@ class NotErasedError(Exception):
 
 
 def erase(
-    ledger: Ledger,
-    clock: Callable[[], datetime],
+    writer: Writer,
     subject: str,
     legal_basis: str,
     *,
@@ -74,6 +73,7 @@ def erase(
     `copies` is called before, where nothing stands against it, to remove what else speaks of some streams or holds some
     values. Raises NotErasedError where the domain refuses it, and what the writer raises.
     """
+    ledger = writer.ledger
     before = _erasure(ledger, subject)
     if before is not None:
         copies(*values_of(ledger, subject))  # if it is done again: what could still be found then
@@ -81,12 +81,12 @@ def erase(
         region = ledger.history(subject)[0].event.region
         asked = Asked(
             subject=subject, command=ErasePersonalData(legal_basis=legal_basis), actor=actor, channel="system",
-            region=region, time=clock(), evidenceref=evidenceref,
+            region=region, time=writer.clock(), evidenceref=evidenceref,
         )  # fmt: skip
         _check(ledger, asked)
         copies(*values_of(ledger, subject))
         key = uuid.uuid4().hex
-        answer = Writer(ledger, clock).execute(asked, ReceiptKey(SCOPE, key, request_digest(key.encode())))
+        answer = writer.execute(asked, ReceiptKey(SCOPE, key, request_digest(key.encode())))
         if answer.refused:
             raise NotErasedError(_said(answer))
     with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:

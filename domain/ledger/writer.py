@@ -133,7 +133,7 @@ class _Flight:
 
 
 class Writer:
-    """Executes commands on one ledger. `clock` returns the present moment, aware.
+    """Executes commands on one ledger; a process has one of it. `clock` returns the present moment, aware.
 
     Any number of threads and coroutines may ask; a thread of its own writes for all of them. While the server
     commits one batch the next is decided, on what the first leads to; if that does not come about, neither does
@@ -142,7 +142,7 @@ class Writer:
 
     def __init__(self, ledger: Ledger, clock: Callable[[], datetime]) -> None:
         self.ledger = ledger
-        self._clock = clock
+        self.clock = clock
         self._standings = Standings(ledger)
         self._disturbed = False  # whether another writer was at work when we last wrote
         self._gate = threading.Lock()  # guards the two below
@@ -197,6 +197,10 @@ class Writer:
             raise ValueError("there should be at least one command")
         name = command_id or new_id()
         return self._wait(Work(tuple(commands), receipt, name, alone=False, condition=condition))
+
+    def let_go(self) -> None:
+        """Keep no stream in memory any more: whoever went through many of them is done with those."""
+        self._thread.submit(self._standings.forget)  # between two batches: nothing is in flight then
 
     def first_answer(self, receipt: ReceiptKey) -> Answer | None:
         """Return the answer that was given under a receipt before, if any; raises KeyReusedError."""
@@ -418,7 +422,7 @@ class Writer:
 
     def _now(self) -> datetime:
         """Return the present moment; another host's clock may be ahead of ours: recorded time never runs backwards."""
-        now, high = self._clock(), self._standings.recorded_at
+        now, high = self.clock(), self._standings.recorded_at
         return now if high is None else max(now, high.astimezone(now.tzinfo))
 
 
