@@ -25,6 +25,7 @@ from domain.ledger.interchange.bringing import (
     Bringer,
     Brought,
     KeyLineError,
+    Read,
     Tally,
     read_chunk,
     read_line,
@@ -64,7 +65,7 @@ class Importer:
         progress: Callable[[Tally], None] | None = None,
         workers: int | None = None,
     ) -> None:
-        """`workers`: how many processes read and land a long file, by default as many as there are cores for."""
+        """`workers`: how many processes read and land a long file, with this one; by default one for each core."""
         self.tally = Tally()
         self._deployment = deployment
         self._refuse = refuse
@@ -111,14 +112,15 @@ class Importer:
         """Take a file chunk by chunk: here, until there are workers, where it is long enough for them."""
         expected = _size_of(source)
         for chunk in chunks_of(source):
-            if self._team is not None and self._team.ready():
-                self._team.take(chunk)
-                continue
-            self.take_here(chunk)  # the first in any case: a sealed export begins with whose it is
             self._seen_bytes += len(chunk.text)
             long = max(self._seen_bytes, expected) >= self.parallel_from_bytes
-            if long and self._team is None and self._workers > 1:
-                self._team = Team(self._deployment, self._workers, self)
+            # The first of a sealed export says whose it is, and workers start on the secret that it takes over.
+            if long and self._team is None and self._workers > 1 and not _may_say_whose(chunk):
+                self._team = Team(self._deployment, self._workers - 1, self)
+            if self._team is not None and self._team.ready():
+                self._team.take(chunk)
+            else:
+                self.take_here(chunk)
         if self._team is not None:
             self._team.finish()
 
@@ -141,19 +143,23 @@ class Importer:
         if self._progress is not None:
             self._progress(self.tally)
 
+    def read(self, chunk: Chunk) -> Read | None:
+        """Return what a chunk's lines are; None where some line in it decides how those after it are read."""
+        return read_chunk(self._reader, chunk)
+
+    def bring(self, read: Read) -> None:
+        """Land what was read."""
+        self.brought(self._bringer.bring(read, self._clock(), own_seal=self._own_seal))
+
     def take_here(self, chunk: Chunk) -> None:
         """Read and land a chunk in this process."""
-        try:
-            read = read_chunk(self._reader, chunk)
-        except KeyLineError:
+        read = self.read(chunk)
+        if read is None:
             self._take_line_by_line(chunk)
         else:
-            self._bring(read)
+            self.bring(read)
 
     # -- in this process
-
-    def _bring(self, read: list[Arrival | Refusal]) -> None:
-        self.brought(self._bringer.bring(read, self._clock(), own_seal=self._own_seal))
 
     def _take_line_by_line(self, chunk: Chunk) -> None:
         """Take a chunk in which some line decides how those after it are read."""
@@ -163,14 +169,14 @@ class Importer:
                 read.append(read_line(self._reader, number, line))
             except KeyLineError:
                 if read:
-                    self._bring(read)
+                    self.bring(read)
                     read = []
                 try:
                     self._take_key(read_object(line))
                     self.tally.keys += 1
                 except (MalformedError, SubjectError, VaultError) as error:
                     read.append(refusal_of(number, line, error))
-        self._bring(read)
+        self.bring(read)
 
     def _take_key(self, raw: dict[str, Any]) -> None:
         """Take a sealed export's line that is no event: whose export it is, or a party's key."""
@@ -217,6 +223,11 @@ class Importer:
 def _cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _may_say_whose(chunk: Chunk) -> bool:
+    """Whether the chunk may hold the line of a sealed export that says whose it is."""
+    return DEPLOYMENT_TYPE.encode() in chunk.text
 
 
 def _size_of(source: BinaryIO) -> int:
