@@ -47,7 +47,7 @@ class Scale:
     """The two between which the growth of a replay is."""
 
 
-FULL = Scale("full", runs=5, seconds=5.0, events=200_000, small_events=500_000, large_events=5_000_000)
+FULL = Scale("full", runs=5, seconds=5.0, events=1_000_000, small_events=500_000, large_events=5_000_000)
 QUICK = Scale(
     "quick",
     3,
