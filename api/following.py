@@ -1,7 +1,8 @@
 """The read models' follower in a process of its own, so that its folding takes no time from commands.
 
 It is started anew, after a while, whenever it dies; it ends as soon as the service does, however that went: both hold
-one end of a socket. What is written into it says that something was appended; its end says that it is over.
+one end of a socket. What is written into it says that something was appended, or on the other side that following has
+begun; its end says that it is over.
 """
 
 import contextlib
@@ -42,6 +43,7 @@ class FollowerProcess:
         self._settings = settings
         self._lock = threading.Lock()
         self._hints: socket.socket | None = None
+        self._process: BaseProcess | None = None
         self._instead: Follower | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="read models", daemon=True)
@@ -59,7 +61,7 @@ class FollowerProcess:
                     self._hints.send(b"\0")
 
     def stop(self) -> None:
-        """Stop after the batch that is being folded, at the latest after a moment."""
+        """Stop after the batch that is being folded, at the latest after a moment; at once, if none was begun."""
         self._stop.set()
         self._hang_up()
         if self._thread.ident is not None:  # it was started
@@ -100,7 +102,7 @@ class FollowerProcess:
                 ours.close()
                 raise
         with self._lock:
-            self._hints = ours
+            self._hints, self._process = ours, process
         if self._stop.is_set():
             self._hang_up()
         return process
@@ -118,8 +120,21 @@ class FollowerProcess:
     def _hang_up(self) -> None:
         with self._lock:
             if self._hints is not None:
+                if self._process is not None and not _begun(self._hints):
+                    self._process.kill()  # it imports and connects, which may take seconds, and would then end
                 self._hints.close()
                 self._hints = None
+
+
+def _begun(hints: socket.socket) -> bool:
+    """Whether the other process has said that it follows, or is gone."""
+    try:
+        hints.recv(1)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def follow(hints: socket.socket, settings: Settings, level: str) -> None:
@@ -147,5 +162,7 @@ def follow(hints: socket.socket, settings: Settings, level: str) -> None:
         follower = runtime.follower()
         followers.append(follower)
         follower.start()
+        with contextlib.suppress(OSError):  # the service is gone, as is noticed below
+            hints.send(b"\0")
         over.wait()
         follower.stop(STOP_S)

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -95,15 +96,23 @@ class Runtime:
     tsa_roots: Path | None = None
     followers: list[Wakeable] = field(default_factory=list)
     _writers: dict[str, Writer] = field(default_factory=dict)
+    _making: threading.Lock = field(default_factory=threading.Lock)
 
     def within(self, sight: Sight) -> "Runtime":
         """Return what somebody works on who may not see all of it; the writers and the followers are the same."""
         return self if sight.everywhere else replace(self, deployment=self.deployment.within(sight))
 
     def writer(self, region: str) -> Writer:
-        """Return the one writer of a region's ledger, which is made where it is the region's first."""
+        """Return the one writer of a region's ledger, which is made where it is the region's first.
+
+        Whatever this process appends goes through it, but for imports, which lock the log: a second writer would decide
+        on what the first is just writing, and both would begin anew.
+        """
         ledger = self.deployment.ledger_for(region)
-        return self._writers.setdefault(ledger.region, Writer(ledger, self.clock))
+        with self._making:
+            if ledger.region not in self._writers:
+                self._writers[ledger.region] = Writer(ledger, self.clock)
+            return self._writers[ledger.region]
 
     def known_writer(self, region: str) -> Writer | None:
         """Return the writer of a region's ledger where it is known already, without asking the database."""

@@ -15,6 +15,8 @@ from domain.ledger.embedded import EmbeddedError
 from domain.ledger.seals import Seal, SealError
 from domain.ledger.signing import NoSealKeyError, SealKeyError
 
+STOP_S = 5.0  # how long a seal may still take when the service stops: most take well under one
+
 log = structlog.get_logger(__name__)
 
 
@@ -102,7 +104,9 @@ class Interval(threading.Thread):
                 log.warning("not sealed", error=type(error).__name__)
 
     def stop(self) -> None:
-        """Let it end, and wait for it."""
+        """Let it end, and wait a moment for it: a seal that takes longer is given up whole, the next one makes it."""
         self._stopping.set()
         if self.is_alive():
-            self.join()
+            self.join(STOP_S)
+            if self.is_alive():
+                log.warning("a seal is given up", waited_s=STOP_S)

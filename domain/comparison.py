@@ -23,8 +23,9 @@ from domain.events.envelope import Recorded, data_wire, kind_of
 from domain.events.fields import MalformedError
 from domain.replay import Histories, Question, changed, effective_at, replay, selected, view
 from domain.rules.book import rulebook_of
-from domain.rules.facts import MONEY, AccountFacts, PartyFacts, World, across_streams
+from domain.rules.facts import AccountFacts, PartyFacts, World, across_streams
 from domain.rules.finding import digest_of
+from domain.rules.past import MONEY
 from domain.streams import STREAMS, begin
 
 EVENTS_MAX = 1_000  # events shown of one side: some 500 kB of JSON; how many are left out is said

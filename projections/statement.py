@@ -19,7 +19,7 @@ from domain.ledger.application import Ledger
 from domain.ledger.database import Connection
 from domain.ledger.queries import queries
 from domain.replay import Question, replay, selected
-from domain.rules.facts import MONEY
+from domain.rules.past import MONEY
 from projections.days import Day, ItemKind, Standing, change_days, days, of_no_charge
 from projections.engine import ReadModel, Rows, Seen, Table, Tables, question_of, reading
 from projections.paging import Column, Order, Place, page

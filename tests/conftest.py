@@ -40,6 +40,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [i for i in items if not i.get_closest_marker("slow")]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: a good part of a test's time it waits for the disk or for a program."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _loggers_are_not_kept() -> Iterator[None]:
     """Let a test capture logs after another one ran a command in this process, which configures them."""
@@ -86,11 +91,12 @@ def embedded_only(server: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def fresh_database(server: str, label: str = "test") -> Iterator[str]:
-    """Lend the conninfo of an empty database of one's own."""
+def fresh_database(server: str, label: str = "test", copy_of: str = "template1") -> Iterator[str]:
+    """Lend the conninfo of a database of one's own: empty, or a copy of another one that nobody is connected to."""
     name = f"recount_{label}_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(made.format(sql.Identifier(name), sql.Identifier(copy_of)))
         try:
             yield make_conninfo(server, dbname=name)
         finally:
@@ -111,9 +117,11 @@ def _drop(connection: psycopg.Connection, name: str) -> None:
 
 
 @pytest.fixture
-def database_url(server: str) -> Iterator[str]:
-    """Return the conninfo of a fresh, empty database."""
-    with fresh_database(server) as url:
+def database_url(server: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the conninfo of a fresh database: empty, but for a test that is of the Harbin case."""
+    of_harbin = "harbin_database" in request.fixturenames
+    copy_of = request.getfixturevalue("harbin_database") if of_harbin else "template1"
+    with fresh_database(server, copy_of=copy_of) as url:
         yield url
 
 

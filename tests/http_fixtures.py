@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from api.runtime import READ_MODELS, Runtime
 from projections.engine import catch_up
@@ -18,6 +19,18 @@ def bring_harbin(runtime: Runtime) -> None:
     catch_up(runtime.deployment, READ_MODELS, runtime.clock)
 
 
+@pytest.fixture(scope="session")
+def harbin_database(server: str) -> Iterator[str]:
+    """Return the name of a database with the Harbin case, its read models up to date, to make copies of."""
+    with fresh_database(server, "harbin") as url:
+        opened = opened_deployment(url)
+        try:
+            bring_harbin(Runtime(opened))
+        finally:
+            opened.close()
+        yield str(conninfo_to_dict(url)["dbname"])
+
+
 @pytest.fixture
 def client(runtime: Runtime) -> Iterator[Client]:
     """Return a client of a service on an empty database."""
@@ -26,22 +39,19 @@ def client(runtime: Runtime) -> Iterator[Client]:
 
 
 @pytest.fixture
-def harbin(runtime: Runtime) -> Iterator[Client]:
+def harbin(harbin_database: str, runtime: Runtime) -> Iterator[Client]:
     """Return a client of a service on the Harbin case, its read models up to date."""
-    bring_harbin(runtime)
     with serving(runtime) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def seen_runtime(server: str) -> Iterator[Runtime]:
+def seen_runtime(server: str, harbin_database: str) -> Iterator[Runtime]:
     """Return a runtime on the Harbin case for tests that change nothing."""
-    with fresh_database(server, "seen") as url:
+    with fresh_database(server, "seen", harbin_database) as url:
         opened = opened_deployment(url)
         try:
-            found = Runtime(opened)
-            bring_harbin(found)
-            yield found
+            yield Runtime(opened)
         finally:
             opened.close()
 

@@ -1,5 +1,7 @@
 """The command line, run as a person runs it: its own process, its own data directory."""
 
+import base64
+import contextlib
 import json
 import os
 import socket
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.ledger.embedded import EmbeddedPostgres
 from tests.conftest import CASES, HARBIN, MASTER
 
 pytestmark = pytest.mark.storage
@@ -19,17 +22,21 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def recount(tmp_path, request):
-    """Run `recount` on a data directory (or, with DATABASE_URL, on a fresh database)."""
+    """Run `recount` on a data directory (or, with DATABASE_URL, on a fresh database).
+
+    The server that the first command made stays for the next ones: that it comes and goes is for test_embedded.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if "DATABASE_URL" in environment:
-        import base64
-
         environment["DATABASE_URL"] = request.getfixturevalue("database_url")
         environment["RECOUNT_MASTER_KEY"] = base64.b64encode(MASTER).decode()
 
     def run(*arguments, stdin=b"", data="data"):
+        folder = tmp_path / data
+        if (folder / "pg" / "PG_VERSION").exists() and folder not in held:
+            held[folder] = stack.enter_context(EmbeddedPostgres(folder))
         return subprocess.run(
-            [sys.executable, "-P", "-m", "api.cli", *arguments, "--data", str(tmp_path / data)],
+            [sys.executable, "-P", "-m", "api.cli", *arguments, "--data", str(folder)],
             input=stdin,
             capture_output=True,
             timeout=60,
@@ -39,7 +46,17 @@ def recount(tmp_path, request):
         )
 
     run.environment = environment
-    return run
+    held = {}
+    with contextlib.ExitStack() as stack:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """Return a data directory in which nothing stands, for commands that bring nothing; its server runs."""
+    folder = tmp_path_factory.mktemp("empty")
+    with contextlib.nullcontext() if "DATABASE_URL" in os.environ else EmbeddedPostgres(folder):
+        yield folder
 
 
 def answer(done):
@@ -113,9 +130,9 @@ def test_a_subject_in_two_ledgers_has_to_be_told_apart(recount, tmp_path):
         (("export", "--json"), 1, "--out"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(recount, arguments, code, said):
+def test_what_is_wrong_is_said_in_one_line(recount, empty, arguments, code, said):
     """Exit 2 for wrong usage, 1 where it can't be done, one clear line on standard error, nothing on output."""
-    done = recount(*arguments)
+    done = recount(*arguments, data=empty)
     lines = [text for text in done.stderr.decode().splitlines() if not text.endswith("…")]  # a slow start
     assert (done.returncode, done.stdout, len(lines)) == (code, b"", 1)
     assert said in lines[0]
@@ -187,6 +204,7 @@ def test_a_lost_master_key_is_said_and_no_new_one_is_made(recount, tmp_path):
     answer(recount("replay", "account/dispute-hold.A", "--json"))
 
 
+@pytest.mark.slow  # test_crash kills one, too, at a moment that is chosen
 def test_an_import_that_was_killed_is_whole_after_it_is_run_again(recount, tmp_path):
     """Given an import killed with SIGKILL at any moment, when it is run again, then every line is there once."""
     lines = HARBIN.read_text()

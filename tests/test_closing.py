@@ -17,7 +17,7 @@ from domain.closing import Offer
 from domain.commands import account as ac
 from domain.commands import party as pc
 from domain.events.fields import MalformedError
-from domain.ledger import outbox
+from domain.ledger import closing, outbox
 from domain.ledger.closing import Closer, ClosingBusyError, summary
 from domain.ledger.embedded import EmbeddedPostgres
 from tests.scenario import REGION, moment, terms
@@ -71,7 +71,7 @@ class Office:
     def close(self, day, at=None, tariff=TARIFF, region=None):
         """Close a day in its evening, or at a moment, and return what it came to."""
         self.now = moment(at or f"{day}T23:50:00+08:00")
-        closer = Closer(self.ledger, lambda: self.now, tariff)
+        closer = Closer(self.writer, tariff)
         return summary(closer.close(date.fromisoformat(day), region))
 
     def types(self, subject="account/A1"):
@@ -177,7 +177,7 @@ def test_two_at_once_do_everything_once(office):
     found, busy = [], []
 
     def work():
-        closer = Closer(office.ledger, lambda: office.now, TARIFF)
+        closer = Closer(office.writer, TARIFF)
         try:
             found.append(summary(closer.close(date(2014, 7, 16))))
         except ClosingBusyError as error:
@@ -192,6 +192,22 @@ def test_two_at_once_do_everything_once(office):
     assert sum(f["events"].get("PackageConverted", 0) for f in found) == 11
     for n in range(1, 12):
         assert office.types(f"account/A{n}")["PackageConverted"] == 1
+
+
+def test_a_closing_writes_through_its_process_s_one_writer_which_keeps_nothing_of_what_is_done(
+    office, monkeypatch
+):
+    """Given many pages of streams, when a day is closed, then no other writer is made and the memory is let go."""
+    monkeypatch.setattr(closing, "PAGE_STREAMS", 2)
+    monkeypatch.setattr(closing, "WRITER_PAGES", 1)
+    monkeypatch.setattr(closing, "Writer", None)
+    for n in range(2, 12):
+        office.sell(account_id=f"A{n}")
+    found = office.close("2014-07-16")
+    assert found["events"]["PackageConverted"] == 11
+    office.writer._thread.submit(lambda: None).result()
+    assert not office.writer._standings.knows(["account/A1"])
+    office.do(ac.ReceivePayment(payment_id="P", amount_fen=1, value_date="2014-07-16", method="cash"))
 
 
 # -- a kill -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 
+from api.runtime import Runtime
 from domain.closing import ACTOR, Offer
 from domain.events.envelope import data_wire
 from domain.ledger import closing
@@ -51,7 +52,7 @@ def inhabitants(deployment):
 
 def close(deployment, processes, progress=None):
     """Close the day in so many processes; return what it came to."""
-    closer = Closer(deployment.ledger(LEDGER), lambda: NOW, TARIFF)
+    closer = Closer(Runtime(deployment, lambda: NOW).writer(LEDGER), TARIFF)
     return summary(closer.close(DAY, None, progress, processes))
 
 

@@ -16,11 +16,12 @@ import orjson
 import pytest
 
 from api.dossier import FolderError, compose, files_of, folder_files, page, write_folder, zipped
-from api.dossier import views as views_module
 from api.dossier.bundle import FORMAT, MANIFEST, NAMES
 from api.dossier.money import money_of
 from api.dossier.pictures import Captions, Mark, Point, picture, thinned
 from api.dossier.views import View, ranges
+from api.dossier.views import course as views_course
+from api.dossier.views import money as views_money
 from api.inquiry import found, lawful
 from api.runtime import Runtime
 from api.wording import LANGUAGES, yuan
@@ -287,7 +288,7 @@ def test_an_assumption_is_named_and_changes_the_lawful_side(disputes):
 
 def test_of_too_many_events_the_evidence_is_printed_and_the_rest_is_counted(harbin, monkeypatch):
     """What is left out is said to stand in the bundle."""
-    monkeypatch.setattr(views_module, "ROWS_MAX", 70)
+    monkeypatch.setattr(views_course, "ROWS_MAX", 70)
     view = View(harbin, "en", "")
     printed = {r.number for r in view.rows}
     assert (len(printed), view.left_out) == (70, len(harbin.events) - 70)
@@ -300,7 +301,7 @@ def test_of_too_many_events_the_evidence_is_printed_and_the_rest_is_counted(harb
 
 def test_of_too_many_charges_the_rest_is_one_line_and_the_sum_stays(harbin, monkeypatch):
     """What is to be taken back is printed first."""
-    monkeypatch.setattr(views_module, "LINES_MAX", 7)
+    monkeypatch.setattr(views_money, "LINES_MAX", 7)
     view = View(harbin, "en", "")
     account = next(m for m in view.money if m.subject == "account/A-FTTH")
     printed, rest = view.lines(account), view.rest(account)

@@ -599,7 +599,7 @@ def uid_of(pid):
 
 @linux_only
 @root_only
-@pytest.mark.parametrize("way", ["userns", "setuid"])
+@pytest.mark.parametrize("way", ["userns", pytest.param("setuid", marks=pytest.mark.slow)])
 def test_root_with_everything_in_private_folders_is_served(tmp_path, fresh, way):
     """Programs, data and TMPDIR in root's 0700 folders stay private, and the server reaches them."""
     private = tmp_path / "private"

@@ -64,7 +64,7 @@ def parallel(monkeypatch):
     return PatientTeam
 
 
-def brought(deployment, content, workers=2, progress=None):
+def brought(deployment, content, workers=3, progress=None):
     """Import bytes; return the tally and what was refused."""
     refusals = []
     importer = Importer(deployment, refusals.append, present, progress, workers=workers)
@@ -143,7 +143,7 @@ def damaged(line, chance):
 
 
 @pytest.mark.storage
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_whatever_comes_is_accounted_for_by_workers_as_by_one(deployment, server, parallel, population, seed):
     """Given damaged lines among many, when they are imported by workers, then each is told as by one process."""
     chance = random.Random(seed)
@@ -174,7 +174,7 @@ def test_a_file_imported_by_workers_again_changes_nothing(deployment, parallel, 
 
 
 @pytest.mark.storage
-@pytest.mark.parametrize("first", [0, 300])
+@pytest.mark.parametrize("first", [0, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_sealed_export_is_restored_by_workers_with_its_digests(
     deployment, server, parallel, population, first
 ):
@@ -304,7 +304,7 @@ def test_an_import_that_is_killed_takes_its_workers_along_and_is_completed_by_an
                 for c in psutil.Process(killed.pid).children()
                 if "interchange.workers" in str(c.cmdline())
             ]
-            return len(workers) > 1 and journal.last_position() > 0
+            return workers and journal.last_position() > 0
 
         wait_for(at_work, seconds=60)
         killed.kill()

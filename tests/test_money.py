@@ -14,6 +14,10 @@ from domain.account.money import (
     bucket_of,
     figures,
     late_fee_fen,
+    left_on,
+    oldest_first,
+    settled,
+    unpaid_of,
     unpaid_spans,
 )
 
@@ -100,6 +104,54 @@ def test_a_day_changes_only_what_the_calendar_changes(b: Books, one: date, other
     first, second = figures(b, min(one, other)), figures(b, max(one, other))
     if first.next_change_on is None or first.next_change_on > max(one, other):
         assert first.balance_fen == second.balance_fen
+
+
+@given(any_books, days, names)
+def test_what_is_left_of_one_charge_is_what_the_figures_have_of_it(b: Books, on: date, charge_id: str):
+    """Asked alone it is found without looking at all the others."""
+    expected = next((i.unpaid_fen for i in figures(b, on).open_items if i.charge_id == charge_id), 0)
+    assert unpaid_of(b, charge_id, on) == expected
+
+
+@given(any_books, days)
+def test_without_allocations_debts_are_settled_in_their_order_however_it_is_added_up(b: Books, on: date):
+    """The running sums come to what paying one debt after the other comes to."""
+    b.allocations.clear()
+    paid_fen = sum(p.amount_fen for p in b.payments.values() if p.value_date <= on)
+    in_turn = settled(b, oldest_first(b.charges.values()), oldest_first(b.fees.values()), paid_fen)
+    assert left_on(b, on) == in_turn
+    assert list(left_on(b, on).unpaid_fen) == list(in_turn.unpaid_fen)
+
+
+moves = st.lists(
+    st.one_of(
+        st.tuples(st.just("charge"), amounts, days),
+        st.tuples(st.just("levy"), amounts, days),
+        st.tuples(st.just("receive"), amounts, days),
+        st.tuples(st.just("take_back"), st.integers(0, 9), amounts),
+        st.tuples(st.just("bounce"), st.integers(0, 9)),
+    ),
+    max_size=12,
+)
+
+
+@given(moves, days)
+def test_the_sums_are_true_after_every_move(moves_made, on: date):
+    """Given figures asked after each move, then they are those of books that nobody has asked before."""
+    b = Books()
+    for number, (move, *given_) in enumerate(moves_made):
+        debts, payments = [*b.charges.values(), *b.fees.values()], [*b.payments.values()]
+        if move in ("charge", "levy"):
+            getattr(b, move)(charge(f"d{number}", *given_))
+        elif move == "receive":
+            b.receive(payment(f"p{number}", *given_))
+        elif move == "take_back" and debts:
+            b.take_back(debts[given_[0] % len(debts)], given_[1])
+        elif move == "bounce" and payments:
+            b.bounce(payments[given_[0] % len(payments)], f"e{number}")
+        anew = Books(b.charges, b.fees, b.payments)
+        assert figures(b, on) == figures(anew, on)
+        assert balance_fen(b, on) == balance_fen(anew, on) == figures(anew, on).balance_fen
 
 
 def test_unplaced_money_goes_to_the_oldest_charge_first_and_to_principal_before_late_fees():

@@ -158,12 +158,12 @@ def enqueue(writer, *requests):
     """Queue requests; return how many are new."""
     ledger = writer.ledger
     with ledger.database.transaction(ledger.schema, WRITER) as connection:
-        return outbox.enqueue(connection, requests, writer._clock())
+        return outbox.enqueue(connection, requests, writer.clock())
 
 
 def send(writer, gateway, limit=1_000):
     """Send what waits; return what came of it, without the reasons."""
-    return dict(Sender(writer.ledger, gateway, writer._clock).run(limit, Sent()).by)
+    return dict(Sender(writer, gateway).run(limit, Sent()).by)
 
 
 def standing(deployment, notice_id=SMS.notice_id):
@@ -220,7 +220,7 @@ def test_what_is_queued_comes_back_as_it_was_asked(writer):
     few = NoticeRequest("A1", "N-2", "pre_expiry", "visit", None, None, None, date.max)
     enqueue(writer, SMS, few)
     with writer.ledger.database.transaction(writer.ledger.schema, WRITER) as connection:
-        taken = outbox.take(connection, writer._clock(), 10)
+        taken = outbox.take(connection, writer.clock(), 10)
     assert [q.request for q in taken] == [few, SMS]
 
 
@@ -268,7 +268,7 @@ def test_a_notice_goes_out_by_webhook_and_what_became_of_it_comes_back(writer, p
     }  # fmt: skip
     assert (attempted["actor"], attempted["channel"]) == ("system/notices", "system")
     assert (attempted["region"], standing(deployment)) == (REGION, ("handed_over", None))
-    results = Results(deployment, writer._clock)
+    results = Results(Runtime(deployment, writer.clock))
     assert results.record({"account_id": "A1", "notice_id": SMS.notice_id, "outcome": "delivered"})
     assert types(deployment) == ["NoticeAttempted", "NoticeDelivered"]
 
@@ -410,7 +410,7 @@ def test_a_notice_id_that_somebody_else_used_is_refused(writer, provider, deploy
 
 def now(writer):
     """Return the writer's present moment, as it is written."""
-    return writer._clock().isoformat()
+    return writer.clock().isoformat()
 
 
 # -- gateways that fail -------------------------------------------------------------------------------------
@@ -463,7 +463,7 @@ def test_a_gateway_that_is_not_there_ends_the_run(writer, deployment):
     with serving() as gone:
         gateway = WebhookGateway(gone.url)
     enqueue(writer, *(replace(SMS, notice_id=f"N-{n}") for n in range(gateway.batch_max + 5)))
-    sent = Sender(writer.ledger, gateway, writer._clock).run(1_000, Sent())
+    sent = Sender(writer, gateway).run(1_000, Sent())
     assert sent.stopped
     assert sent.by == {"postponed": gateway.batch_max}
     assert sent.reasons == {"ConnectionRefusedError": gateway.batch_max}
@@ -513,7 +513,7 @@ def test_an_outcome_said_at_once_is_recorded_with_the_attempt(  # noqa: PLR0917
     assert (attempted["type"], outcome["type"]) == ("NoticeAttempted", kind)
     assert outcome["data"] == {"notice_id": SMS.notice_id, **data}
     result = {"account_id": "A1", "notice_id": SMS.notice_id, **{k: v for k, v in said.items() if k != "id"}}
-    assert Results(deployment, writer._clock).record(result) is False
+    assert Results(Runtime(deployment, writer.clock)).record(result) is False
     assert len(events(deployment)) == 2
 
 
@@ -693,27 +693,27 @@ def test_a_results_file_read_twice_changes_nothing_and_bad_lines_do_not_lose_the
 
 def test_a_result_is_of_the_moment_it_says(sent, deployment):
     """Given results with and without a time, when recorded, then they are of that time, or of the present."""
-    results, moment = Results(deployment, sent._clock), sent._clock() + timedelta(seconds=2)
+    results, moment = Results(Runtime(deployment, sent.clock)), sent.clock() + timedelta(seconds=2)
     results.record(result(0, at=moment.isoformat()))
     results.record(result(1))
     first, second = events(deployment, "NoticeDelivered")
     assert first["time"] == moment.isoformat()
-    assert abs(sent._clock() - type(moment).fromisoformat(second["time"])) < timedelta(seconds=10)
+    assert abs(sent.clock() - type(moment).fromisoformat(second["time"])) < timedelta(seconds=10)
 
 
 def test_a_gateways_clock_may_be_a_little_behind(sent, deployment):
     """Given a delivery said to be a minute before the attempt, when recorded, then it is of the attempt's moment."""
-    at = sent._clock() - timedelta(minutes=1)
-    assert Results(deployment, sent._clock).record(result(0, at=at.isoformat()))
+    at = sent.clock() - timedelta(minutes=1)
+    assert Results(Runtime(deployment, sent.clock)).record(result(0, at=at.isoformat()))
     attempted, delivered = events(deployment)[0], events(deployment, "NoticeDelivered")[0]
     assert delivered["time"] == attempted["time"]
     with pytest.raises(Refused, match="should not be before that"):
-        Results(deployment, sent._clock).record(result(1, at=(at - timedelta(hours=1)).isoformat()))
+        Results(Runtime(deployment, sent.clock)).record(result(1, at=(at - timedelta(hours=1)).isoformat()))
 
 
 def test_a_result_that_came_too_early_can_be_reported_again(writer, provider, deployment):
     """Given a result read before its attempt was recorded, when it is read again later, then it is recorded."""
-    results, early = Results(deployment, writer._clock), {**result(), "notice_id": SMS.notice_id}
+    results, early = Results(Runtime(deployment, writer.clock)), {**result(), "notice_id": SMS.notice_id}
     with pytest.raises(Refused, match="no notice"):
         results.record(early)
     enqueue(writer, SMS)
@@ -726,7 +726,7 @@ def test_an_account_that_stands_in_two_ledgers_needs_its_region(sent, deployment
     """Given one account id in two provinces, when a result does not say which, then it is refused; else recorded."""
     other = "guangdong.guangzhou"
     bring(deployment, support.opening_line("A1", region=other))
-    results = Results(deployment, sent._clock)
+    results = Results(Runtime(deployment, sent.clock))
     with pytest.raises(SubjectError, match="stands in several ledgers"):
         results.record(result())
     assert results.record(result(), REGION)

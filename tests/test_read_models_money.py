@@ -13,7 +13,7 @@ from domain.calendar import end_of, start_of
 from domain.commands import account as ac
 from domain.events import account as ev
 from domain.replay import Question, replay, selected
-from domain.rules.facts import MONEY
+from domain.rules.past import MONEY
 from projections.dunning import Dunning
 from projections.engine import Seen, catch_up
 from projections.paging import Column, Order

@@ -1,5 +1,6 @@
 """The README's tour is executed: what it shows is what the program says."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -7,6 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from domain.ledger.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.storage
 
@@ -36,13 +39,16 @@ def test_the_tour_shows_what_the_program_says(tmp_path, request):
         environment["RECOUNT_MASTER_KEY"] = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
     steps = [step for block in BLOCKS for step in commands(block)]
     assert len(steps) >= 5
-    for command, expected in steps:
-        program, *arguments = shlex.split(command)
-        done = subprocess.run(
-            [ROOT / program, *arguments, "--data", tmp_path],
-            capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60, check=False,
-        )  # fmt: skip
-        assert matches(expected, done.stdout), f"$ {command}\n{done.stdout}{done.stderr}"
+    with contextlib.ExitStack() as stack:
+        for command, expected in steps:
+            program, *arguments = shlex.split(command)
+            done = subprocess.run(
+                [ROOT / program, *arguments, "--data", tmp_path],
+                capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60, check=False,
+            )  # fmt: skip
+            assert matches(expected, done.stdout), f"$ {command}\n{done.stdout}{done.stderr}"
+            if command == steps[0][0] and "DATABASE_URL" not in environment:
+                stack.enter_context(EmbeddedPostgres(tmp_path))  # as beside a service that runs
 
 
 def test_the_readme_names_only_what_is_there():

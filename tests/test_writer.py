@@ -13,6 +13,7 @@ from domain.commands import party as party_cmd
 from domain.events.fields import MalformedError
 from domain.ledger.batch import Batch
 from domain.ledger.recorder import heads
+from domain.ledger.sight import Sight
 from domain.ledger.writer import KeyReusedError, VersionConflictError, Writer, request_digest
 from domain.refusals import Code, refuse
 from tests import support
@@ -491,3 +492,12 @@ def test_a_command_lands_in_an_imported_history_and_both_go_on(writer, deploymen
     assert do(writer, pay("P2"), "account/OLD")["version"] == 4
     kinds = [kind for kind, subject in events(deployment) if subject == "account/OLD"]
     assert kinds == ["AccountOpened", "PaymentReceived", "ChargePosted", "PaymentReceived"]
+
+
+def test_a_process_has_one_writer_of_a_ledger_whoever_asks_and_whatever_they_may_see(runtime):
+    """Given many who ask at once, some of whom see less than all, then each is given the same writer."""
+    runtime.deployment.ledger_for(REGION)
+    some = runtime.within(Sight((REGION,)))
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda n: (some if n % 2 else runtime).writer(REGION), range(64)))
+    assert found == {runtime.known_writer(REGION)}

@@ -52,7 +52,7 @@ def close_day(given: argparse.Namespace, settings: Settings, terminal: Terminal)
             [runtime.deployment.ledger_for(given.region)] if given.region else runtime.deployment.ledgers
         )
         for ledger in ledgers:
-            closer = Closer(ledger, runtime.clock, tariff)
+            closer = Closer(runtime.writer(ledger.region), tariff)
 
             def show(closed: Closed) -> None:
                 done = sum(closed.events.values())

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from api.commands.adding import Add, add_shared
-from api.commands.transfer import Rejects
 from api.gateways.file import FileGateway
 from api.gateways.results import Results
 from api.gateways.sending import Sender, Sent
 from api.gateways.webhook import WebhookGateway
-from api.rejects import REJECTS_FOLDER
+from api.rejects import REJECTS_FOLDER, Rejects
 from api.runtime import Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
@@ -87,7 +86,7 @@ def send(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
         for ledger in _ledgers(runtime, given.region):
             if sent.stopped or sent.total >= given.limit:
                 break
-            Sender(ledger, gateway, runtime.clock).run(
+            Sender(runtime.writer(ledger.region), gateway).run(
                 given.limit - sent.total, sent, lambda s: terminal.progress(f"{s.total:,} notices")
             )
     by = {name: sent.by[name] for name in (*outbox.STATUSES[1:], "postponed")}
@@ -109,7 +108,7 @@ def results(given: argparse.Namespace, settings: Settings, terminal: Terminal) -
     default = settings.data_dir / REJECTS_FOLDER / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.jsonl"
     rejects, count = Rejects(given.rejects or default), Counter[bool]()
     with opened(settings, terminal.say) as runtime, given.file.open("rb") as source:
-        recorder = Results(runtime.deployment, runtime.clock)
+        recorder = Results(runtime)
         for number, line in lines_of(source):
             try:
                 count[recorder.record(read_object(line), given.region)] += 1

@@ -19,7 +19,7 @@ from domain.events.envelope import Recorded, kind_of
 from domain.events.fields import MalformedError
 from domain.party import Party
 from domain.replay import Histories, Question, changed, effective_at, in_order, selected, view
-from domain.rules.facts import MONEY
+from domain.rules.past import MONEY
 from domain.streams import STREAMS, begin
 
 POINTS_MAX = 400  # days of the curve; of more, those in between are left out

@@ -1,13 +1,13 @@
 """What became of notices, as gateways report it: read, checked, and recorded as events."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from api.runtime import Runtime
 from domain.calendar import CLOCK_SKEW
 from domain.commands.account import ConfirmNoticeDelivery, ReportNoticeFailure
 from domain.commands.asking import Asked, Command
@@ -23,7 +23,6 @@ from domain.events.fields import (
     value,
 )
 from domain.ledger.application import Ledger
-from domain.ledger.deployment import Deployment
 from domain.ledger.outbox import key_of
 from domain.ledger.writer import ReceiptKey, Writer, request_digest
 from domain.refusals import Code, Refused
@@ -73,12 +72,10 @@ def outcome_of(raw: Mapping[str, Any]) -> Outcome:
 
 
 class Results:
-    """Records what became of notices. `clock` returns the present moment."""
+    """Records what became of notices."""
 
-    def __init__(self, deployment: Deployment, clock: Callable[[], datetime]) -> None:
-        self._deployment = deployment
-        self._clock = clock
-        self._writers: dict[str, Writer] = {}
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     def record(self, raw: Mapping[str, Any], region: str | None = None) -> bool:
         """Record one result, an object as a gateway writes it; whether it was news.
@@ -90,22 +87,21 @@ class Results:
         place = _checked(_Place, {k: v for k, v in raw.items() if k in _PLACE_FIELDS})
         outcome = outcome_of({k: v for k, v in raw.items() if k not in _PLACE_FIELDS})
         subject = _subject(place.account_id)
-        ledger = self._deployment.locate(subject, place.region or region)
+        ledger = self._runtime.deployment.locate(subject, place.region or region)
         asked = Asked(
             subject=subject,
             command=outcome.command(place.notice_id),
             actor=ACTOR,
             channel=CHANNEL,
             region=_region(ledger, subject),
-            time=place.at or self._clock(),
+            time=place.at or self._runtime.clock(),
         )
         request = request_digest(orjson.dumps(dict(raw), option=orjson.OPT_SORT_KEYS))
         receipt = ReceiptKey(
             SCOPE, f"{key_of(place.account_id, place.notice_id)}/{request.hex()[:32]}", request
         )
-        writer = self._writers.setdefault(ledger.region, Writer(ledger, self._clock))
         try:
-            return _record(writer, asked, receipt)
+            return _record(self._runtime.writer(ledger.region), asked, receipt)
         except Refused as refused:
             if refused.code == Code.NOTICE_SETTLED and refused.details.get("outcome") == outcome.outcome:
                 return False  # reported another way before: in the gateway's answer, or by hand

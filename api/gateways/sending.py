@@ -34,7 +34,7 @@ from domain.decisions import decide
 from domain.decisions.hearing import Hearing, check_party
 from domain.events.fields import LIST_MAX_ITEMS
 from domain.events.party import ContactPointAdded
-from domain.ledger.application import Ledger, Loaded, PostgresKeys, Q
+from domain.ledger.application import Loaded, PostgresKeys, Q
 from domain.ledger.database import WRITER, Connection
 from domain.ledger.outbox import Queued, Status, attempt_of, key_of, postpone, settle, take
 from domain.ledger.vault import VaultError
@@ -83,16 +83,15 @@ class _Ready:
 
 
 class Sender:
-    """Sends one ledger's notices through a gateway. `clock` returns the present moment.
+    """Sends the notices of a writer's ledger through a gateway, by its clock.
 
     Any number of senders may work on one queue: each request is locked by the one that offers it.
     """
 
-    def __init__(self, ledger: Ledger, gateway: Gateway, clock: Callable[[], datetime]) -> None:
-        self._ledger = ledger
+    def __init__(self, writer: Writer, gateway: Gateway) -> None:
+        self._writer = writer
+        self._ledger, self._clock = writer.ledger, writer.clock
         self._gateway = gateway
-        self._clock = clock
-        self._writer = Writer(ledger, clock)
 
     def run(self, limit: int, sent: Sent, progress: Callable[[Sent], None] | None = None) -> Sent:
         """Send up to `limit` of the requests due by now, and return what came of them, added to `sent`.

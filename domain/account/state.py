@@ -139,6 +139,8 @@ class Account:
     blockers: tuple[str, ...] = ()
     early: dict[tuple[str, str], list[Recorded]] = field(default_factory=dict)
     """Events dated before what they speak of, by its kind and id: they count once it is there."""
+    shared_ids: set[str] = field(default_factory=set)
+    """Ids that more than one charge, fee, payment or notice may stand under."""
     unmatched_event_ids: list[str] = field(default_factory=list)
     """Events that name a charge, payment, package, notice, number or hold the history does not have."""
 
@@ -160,16 +162,21 @@ class Account:
 fold: Fold[Account] = Fold("account")
 
 
-def _fresh(book: dict[str, Any], key: str, recorded: Recorded) -> str:
+def _fresh(s: Account, book: dict[str, Any], key: str, recorded: Recorded) -> str:
     """Return a key for a new entry: a legacy system may have used one id twice, and no fen may be lost."""
-    if key not in book:
-        return key
-    event = recorded.event
-    return f"{key}#{hashlib.sha256(f'{event.source}#{event.id}'.encode()).hexdigest()[:16]}"
+    if key in book:
+        event = recorded.event
+        key = f"{key}#{hashlib.sha256(f'{event.source}#{event.id}'.encode()).hexdigest()[:16]}"
+    if "#" in key:
+        parts = key.split("#")
+        s.shared_ids.update("#".join(parts[:n]) for n in range(1, len(parts)))
+    return key
 
 
-def _same(book: dict[str, T], key: str) -> list[T]:
+def _same(s: Account, book: dict[str, T], key: str) -> list[T]:
     """Return the entries that came under one id, in the order they came."""
+    if key not in s.shared_ids:
+        return [book[key]] if key in book else []
     return [entry for name, entry in book.items() if name == key or name.startswith(f"{key}#")]
 
 
@@ -355,8 +362,8 @@ def _terminated(s: Account, r: Recorded, _d: ev.ServiceTerminated) -> None:
 
 @fold.on(ev.ChargePosted)
 def _charged(s: Account, r: Recorded, d: ev.ChargePosted) -> None:
-    key = _fresh(s.books.charges, d.charge_id, r)
-    s.books.charges[key] = Debt(
+    key = _fresh(s, s.books.charges, d.charge_id, r)
+    charge = Debt(
         key,
         d.kind,
         d.amount_fen,
@@ -369,6 +376,7 @@ def _charged(s: Account, r: Recorded, d: ev.ChargePosted) -> None:
         posted_at=r.event.time,
         debtor_id=s.party_id,
     )
+    s.books.charge(charge)
     s.begins(r)
     _arrived(s, "charge", d.charge_id)
 
@@ -380,8 +388,8 @@ def _billed(s: Account, _r: Recorded, d: ev.BillIssued) -> None:
 
 @fold.on(ev.LateFeeAssessed)
 def _fee(s: Account, r: Recorded, d: ev.LateFeeAssessed) -> None:
-    key = _fresh(s.books.fees, d.fee_id, r)
-    s.books.fees[key] = Debt(
+    key = _fresh(s, s.books.fees, d.fee_id, r)
+    fee = Debt(
         key,
         "late_fee",
         d.amount_fen,
@@ -394,6 +402,7 @@ def _fee(s: Account, r: Recorded, d: ev.LateFeeAssessed) -> None:
         posted_at=r.event.time,
         debtor_id=charge.debtor_id if (charge := s.books.charges.get(d.charge_id)) else s.party_id,
     )
+    s.books.levy(fee)
     _arrived(s, "fee", d.fee_id)
 
 
@@ -424,12 +433,12 @@ def _instalments(s: Account, _r: Recorded, d: ev.InstalmentPlanAgreed) -> None:
 @fold.on(ev.ChargeReversed)
 def _reversed(s: Account, r: Recorded, d: ev.ChargeReversed) -> None:
     kind, key = ("charge", d.charge_id) if d.charge_id else ("fee", d.fee_id or "")
-    debts = _same(s.books.charges if kind == "charge" else s.books.fees, key)
+    debts = _same(s, s.books.charges if kind == "charge" else s.books.fees, key)
     if not debts:
         s.books.stray_reversals_fen += d.amount_fen
         return _wait(s, r, kind, key)
     debt = next((debt for debt in debts if debt.standing_fen), debts[0])
-    debt.reversed_fen += d.amount_fen
+    s.books.take_back(debt, d.amount_fen)
     return None
 
 
@@ -443,10 +452,9 @@ def _written_off(s: Account, _r: Recorded, d: ev.DebtWrittenOff) -> None:
 
 @fold.on(ev.PaymentReceived)
 def _paid(s: Account, r: Recorded, d: ev.PaymentReceived) -> None:
-    key = _fresh(s.books.payments, d.payment_id, r)
-    s.books.payments[key] = Payment(
-        key, d.amount_fen, d.value_date, d.method, r.event.id, received_at=r.event.time
-    )
+    key = _fresh(s, s.books.payments, d.payment_id, r)
+    payment = Payment(key, d.amount_fen, d.value_date, d.method, r.event.id, received_at=r.event.time)
+    s.books.receive(payment)
     _arrived(s, "payment", d.payment_id)
 
 
@@ -458,9 +466,9 @@ def _allocated(s: Account, _r: Recorded, d: ev.PaymentAllocated) -> None:
 
 @fold.on(ev.PaymentReversed)
 def _bounced(s: Account, r: Recorded, d: ev.PaymentReversed) -> None:
-    standing = [p for p in _same(s.books.payments, d.payment_id) if p.reversed_by is None]
+    standing = [p for p in _same(s, s.books.payments, d.payment_id) if p.reversed_by is None]
     if standing:
-        standing[0].reversed_by = r.event.id
+        s.books.bounce(standing[0], r.event.id)
     else:
         _wait(s, r, "payment", d.payment_id)
 
@@ -500,7 +508,7 @@ def _hold_released(s: Account, r: Recorded, d: ev.DisputeHoldReleased) -> None:
 
 @fold.on(ev.NoticeAttempted)
 def _attempted(s: Account, r: Recorded, d: ev.NoticeAttempted) -> None:
-    s.notices[_fresh(s.notices, d.notice_id, r)] = Notice(
+    s.notices[_fresh(s, s.notices, d.notice_id, r)] = Notice(
         d.notice_id,
         d.purpose,
         d.channel,
@@ -514,7 +522,7 @@ def _attempted(s: Account, r: Recorded, d: ev.NoticeAttempted) -> None:
 
 
 def _outcome(s: Account, r: Recorded, notice_id: str, outcome: Any, reason: str | None) -> None:
-    attempts = [n for n in s.notices.values() if n.notice_id == notice_id]
+    attempts = [n for n in _same(s, s.notices, notice_id) if n.notice_id == notice_id]
     if not attempts:
         return _wait(s, r, "notice", notice_id)
     notice = attempts[-1]

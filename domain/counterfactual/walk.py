@@ -98,6 +98,8 @@ class _Walk:
         """The lawful account with every payment that is known, whenever it was posted."""
         self._suspended_on: date | None = None
         self._missing: set[str] = set()
+        self._levied: dict[str, set[date]] = {}
+        """The days for which a fee was levied on each charge."""
         self._actual = Standing.of(account.history)
         self._learn(assume)
 
@@ -293,6 +295,8 @@ class _Walk:
         standing_fen = self.facts.state.books.fees[fee.fee_id].standing_fen
         allowed_fen = min(standing_fen, self._lawful_fee_fen(recorded, fee))
         if allowed_fen:
+            levied = days(fee.from_, fee.to - ONE_DAY)
+            self._levied.setdefault(fee.charge_id, set()).update(levied)
             self._step(
                 replace(recorded, event=replace(recorded.event, data=replace(fee, amount_fen=allowed_fen)))
             )
@@ -314,12 +318,7 @@ class _Walk:
         suspended = self._suspended_on if self.state.suspension_reason == "arrears" else None
         first = windows.late_fee_start(self.state.terms, charge.due_on, suspended)
         rate_ppm = Measure(self.book, "late-fee").at(self.facts.day(recorded), "rate_ppm")
-        levied = {
-            day
-            for earlier in self.lawful
-            if isinstance(d := earlier.event.data, ev.LateFeeAssessed) and d.charge_id == fee.charge_id
-            for day in days(d.from_, d.to - ONE_DAY)
-        }
+        levied = self._levied.get(fee.charge_id, ())
         total_fen = 0
         # Every payment that is known counts, whenever it was posted.
         for start, end, unpaid_fen in unpaid_spans(self._known.books, fee.charge_id, fee.from_, fee.to):

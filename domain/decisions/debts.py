@@ -8,7 +8,7 @@ from datetime import date
 from typing import NamedTuple, NoReturn
 
 from domain.account import Account, Figures, figures
-from domain.account.money import Debt, OpenItem
+from domain.account.money import Debt, OpenItem, unpaid_of
 from domain.account.state import Choice, Package
 from domain.calendar import day_of
 from domain.party import BlacklistEntry, Party
@@ -38,8 +38,7 @@ def overdue(account: Account, on: date) -> list[Owed]:
 
 def unpaid_fen(account: Account, charge_id: str, on: date) -> int:
     """Return what is left unpaid of a charge on a day, in fen."""
-    items = figures(account.books, on).open_items
-    return next((i.unpaid_fen for i in items if i.charge_id == charge_id), 0)
+    return unpaid_of(account.books, charge_id, on)
 
 
 def free(account: Account, debts: Iterable[Owed], what: str) -> list[Owed]:

@@ -25,7 +25,7 @@ import structlog
 
 from domain.closing import Tariff, asked_of, moment_of_closing
 from domain.ledger import dues, outbox
-from domain.ledger.application import Ledger, Q
+from domain.ledger.application import Q
 from domain.ledger.database import WRITER
 from domain.ledger.workers import conninfo_of, workers
 from domain.ledger.writer import ReceiptKey, Writer, request_digest
@@ -36,9 +36,7 @@ from domain.rules.book import Rulebook, rulebook_of
 PAGE_STREAMS = 200  # streams looked at at once: their states are some tens of MB at the worst
 INLINE_STREAMS = 1_000  # so many are closed before a process would have started
 AHEAD_PAGES = 3  # pages under way for each process: it never waits for the writer, nor does much lie about
-WRITER_PAGES = (
-    20  # after so many a new writer begins: what the last one keeps in memory is of streams that are done
-)
+WRITER_PAGES = 20  # after so many the writer lets go of what it keeps in memory: those streams are done
 ROUNDS_MAX = 12  # what is due may make something else due; no chain is longer
 KINDS = ("account", "case", "party")
 """The kinds of streams in which the calendar makes something due."""
@@ -106,13 +104,12 @@ Find = Callable[[Sequence[str], datetime], Future[dues.Page]]
 
 
 class Closer:
-    """Closes days on one ledger. `clock` returns the present moment; `tariff` has prices no event has yet."""
+    """Closes days on a writer's ledger, by its clock. `tariff` has prices no event has yet."""
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], datetime], tariff: Tariff | None = None) -> None:
-        self._ledger = ledger
-        self._clock = clock
+    def __init__(self, writer: Writer, tariff: Tariff | None = None) -> None:
+        self._writer = writer
+        self._ledger, self._clock = writer.ledger, writer.clock
         self._tariff = tariff or {}
-        self._writer = Writer(ledger, clock)
 
     def close(
         self,
@@ -197,7 +194,7 @@ class Closer:
                 self._ended(page, closed)
                 count += 1
                 if count % WRITER_PAGES == 0:
-                    self._writer = Writer(self._ledger, self._clock)
+                    self._writer.let_go()
                 show(closed)
             if most is not None and closed.looked_at >= most and left and not under_way:
                 return begun

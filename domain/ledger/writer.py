@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import hashlib
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,6 +58,9 @@ __all__ = [
 ]
 
 HALVED_MIN = 16  # fewer commands are written at once
+HEARD_S = (
+    0.002  # how long those who were told are given to ask again: a loop that is held up by something else
+)
 BATCH_MAX = 256  # commands committed at once: some 20 ms of work, for which the counter is held at most
 QUEUE_MAX = 4_096  # commands that wait: beyond, a caller is better told to come back than to wait for seconds
 CONNECTIONS_MAX = 3  # how often a batch whose connection broke is tried
@@ -123,12 +127,13 @@ class _Flight:
     """A batch that was decided ahead of its commit, what it comes to, and who waits for that."""
 
     batch: Batch
+    given: Mapping[str, bytes]
     found: Mapping[_Waiting, Answer | Exception]
     waiting: Sequence[_Waiting]
 
 
 class Writer:
-    """Executes commands on one ledger. `clock` returns the present moment, aware.
+    """Executes commands on one ledger; a process has one of it. `clock` returns the present moment, aware.
 
     Any number of threads and coroutines may ask; a thread of its own writes for all of them. While the server
     commits one batch the next is decided, on what the first leads to; if that does not come about, neither does
@@ -137,7 +142,7 @@ class Writer:
 
     def __init__(self, ledger: Ledger, clock: Callable[[], datetime]) -> None:
         self.ledger = ledger
-        self._clock = clock
+        self.clock = clock
         self._standings = Standings(ledger)
         self._disturbed = False  # whether another writer was at work when we last wrote
         self._gate = threading.Lock()  # guards the two below
@@ -193,6 +198,10 @@ class Writer:
         name = command_id or new_id()
         return self._wait(Work(tuple(commands), receipt, name, alone=False, condition=condition))
 
+    def let_go(self) -> None:
+        """Keep no stream in memory any more: whoever went through many of them is done with those."""
+        self._thread.submit(self._standings.forget)  # between two batches: nothing is in flight then
+
     def first_answer(self, receipt: ReceiptKey) -> Answer | None:
         """Return the answer that was given under a receipt before, if any; raises KeyReusedError."""
         with self.ledger.journal.database.connection(self.ledger.schema) as connection:
@@ -245,9 +254,7 @@ class Writer:
         landed = flight is None or self._lands(flight, ahead)
         launched = ahead is not None and landed and self._launched(ahead)
         if flight is not None:
-            _tell(
-                flight.waiting
-            )  # once the server has the next: whoever is woken takes the interpreter from us
+            _tell(flight.waiting)  # once the server has the next, which it works on meanwhile
         if launched:
             return ahead
         if taken:
@@ -293,18 +300,19 @@ class Writer:
             pending = before.batch.pending if before is not None else ()
             batch = Batch(self.ledger, self._standings, self._now(), before=pending)
             found = _decided(batch, waiting)
+            given = batch.given()
         except Exception:  # whatever it is comes again where each is decided in its turn
             log.warning("commands are decided again, one by one", commands=len(waiting), exc_info=True)
             self._standings.forget()
             return None
         self._standings.advanced(batch.base + batch.count, batch.now)
-        return _Flight(batch, found, waiting)
+        return _Flight(batch, given, found, waiting)
 
     def _launched(self, flight: _Flight) -> bool:
         """Send a batch to be written, if the log still stands where it was decided."""
         try:
             _, statement = self._connected()
-            statement.send(flight.batch.given())
+            statement.send(flight.given)
         except Exception:  # whatever it is comes again where each is written in its turn
             log.warning("a batch could not be sent", commands=len(flight.waiting), exc_info=True)
             self._disconnect()
@@ -414,7 +422,7 @@ class Writer:
 
     def _now(self) -> datetime:
         """Return the present moment; another host's clock may be ahead of ours: recorded time never runs backwards."""
-        now, high = self._clock(), self._standings.recorded_at
+        now, high = self.clock(), self._standings.recorded_at
         return now if high is None else max(now, high.astimezone(now.tzinfo))
 
 
@@ -491,18 +499,29 @@ def _fail(left: Iterable[_Waiting], error: Exception) -> None:
 
 
 def _tell(settled: Iterable[_Waiting]) -> None:
-    """Wake those who wait for what was settled, the coroutines of one event loop at once."""
+    """Wake those who wait for what was settled, the coroutines of one event loop at once, and hear them out.
+
+    What they ask next is then decided with what waits already. To go on at once would keep the interpreter from them
+    until the next commit: commands would come in three smaller groups in the place of two, and each commit costs alike.
+    """
     by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
     for waiting in settled:
         if waiting.loop is None:
             waiting.tell()
         else:
             by_loop.setdefault(waiting.loop, []).append(waiting)
+    told = []
     for loop, its_own in by_loop.items():
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            loop.call_soon_threadsafe(_tell_all, its_own)
+            heard = threading.Event()
+            loop.call_soon_threadsafe(_tell_all, loop, its_own, heard)
+            told.append(heard)
+    until = time.monotonic() + HEARD_S
+    for heard in told:
+        heard.wait(until - time.monotonic())
 
 
-def _tell_all(waiting: Iterable[_Waiting]) -> None:
+def _tell_all(loop: asyncio.AbstractEventLoop, waiting: Iterable[_Waiting], heard: threading.Event) -> None:
     for one in waiting:
         one.tell()
+    loop.call_soon(heard.set)  # after the coroutines that were woken, which the loop runs in their order

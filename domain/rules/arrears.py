@@ -29,7 +29,7 @@ def late_fee(account: AccountFacts, measure: Measure) -> Iterator[Observation]:
         if standing_fen:  # a fee that was taken back leaves its days open again
             days |= set(_days(fee.from_, fee.to))
         excess_fen = max(0, standing_fen - allowed_fen)
-        evidence = account.world.names(assessed, _posted(account, fee.charge_id))
+        evidence = account.world.names(assessed, account.posted.get(fee.charge_id))
         if excess_fen:
             yield Observation(
                 "breach",
@@ -49,10 +49,6 @@ def late_fee(account: AccountFacts, measure: Measure) -> Iterator[Observation]:
 
 def _days(start: date, end: date) -> Iterator[date]:
     return (start + timedelta(days=n) for n in range((end - start).days))
-
-
-def _posted(account: AccountFacts, charge_id: str) -> Recorded | None:
-    return next((r for r, d in account.of(ev.ChargePosted) if d.charge_id == charge_id), None)
 
 
 def _allowed(
@@ -90,11 +86,10 @@ def _allowed(
 def _suspended_after(account: AccountFacts, due_on: date) -> date | None:
     """Return the day of the suspension for arrears that stood, or came, once a charge was past its deadline."""
     since: date | None = None
-    for recorded in account.history:
-        data = recorded.event.data
-        if isinstance(data, ev.ServiceSuspended) and data.reason == "arrears" and since is None:
-            since = account.day(recorded)
-        elif isinstance(data, ev.ServiceResumed) and account.day(recorded) <= due_on + ONE_DAY:
+    for day, stopped in account.stops:
+        if stopped:
+            since = since or day
+        elif day <= due_on + ONE_DAY:
             since = None
     return since
 
@@ -154,7 +149,7 @@ def suspension_window(account: AccountFacts, measure: Measure) -> Iterator[Obser
             day,
             f"suspended on {day}, {(day - oldest.due_on).days} days past the deadline {oldest.due_on} of "
             f"{oldest.charge_id}; the first lawful day was {earliest}",
-            account.world.names(suspended, _posted(account, oldest.charge_id)),
+            account.world.names(suspended, account.posted.get(oldest.charge_id)),
         )
 
 

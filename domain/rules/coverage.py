@@ -14,7 +14,7 @@ from domain.events import dealer as dv
 from domain.events import party as pv
 from domain.events import rulebook as rv
 from domain.events.fields import Payload
-from domain.rules import facts
+from domain.rules import past
 
 Types = frozenset[type[Payload]]
 
@@ -23,7 +23,7 @@ def _types(*kinds: type[Payload]) -> Types:
     return frozenset(kinds)
 
 
-MONEY: Types = frozenset(facts.MONEY)
+MONEY: Types = frozenset(past.MONEY)
 
 HOLDER: Types = frozenset({av.AccountOpened, av.AccountTransferred})
 """Whose account it is, and under which contract."""

@@ -6,13 +6,14 @@ recorded time: what was recorded only after the conduct does not cure it.
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, Literal, TypeVar
 
-from domain.account import Account, Figures, figures
-from domain.account.money import Books, Debt
+from domain.account import Account, Figures
+from domain.account.money import Books, Debt, left_on, unpaid_of
 from domain.calendar import day_of
 from domain.case import Case
 from domain.dealer import Dealer
@@ -23,6 +24,7 @@ from domain.events.fields import Payload
 from domain.party import Party
 from domain.replay import effective_at, in_order
 from domain.rules.book import Rulebook
+from domain.rules.past import Past
 from domain.streams import state_of
 
 P = TypeVar("P", bound=Payload)
@@ -31,18 +33,6 @@ Reach = Literal["reached", "astray", "unknown"]
 ALL_OPTIONS = frozenset({"suspend", "convert_to_monthly", "renew_annual"})
 RECURRING = frozenset({"package", "monthly", "usage"})
 """Kinds of charges that are for time; installation and equipment are not."""
-MONEY = (
-    ev.ChargePosted,
-    ev.LateFeeAssessed,
-    ev.ChargeReversed,
-    ev.PaymentReceived,
-    ev.PaymentAllocated,
-    ev.PaymentReversed,
-    ev.CreditGranted,
-    ev.DebtWrittenOff,
-    ev.RefundPaid,
-)
-"""What moves the sums owed."""
 CARRIES: Mapping[str, tuple[str, ...]] = {
     "package": ("renew_annual",),
     "monthly": ("convert_to_monthly",),
@@ -188,11 +178,28 @@ class AccountFacts(Facts):
         reached = any(p.reachable(attempt.contact_point_id, moment) for p in person)
         return "reached" if reached else "astray"
 
+    # -- service
+
+    @cached_property
+    def stops(self) -> list[tuple[date, bool]]:
+        """The days of suspensions for arrears, and of all resumptions (whether it is a stop)."""
+        return [
+            (self.day(r), isinstance(r.event.data, ev.ServiceSuspended))
+            for r in self.history
+            if isinstance(d := r.event.data, ev.ServiceResumed)
+            or (isinstance(d, ev.ServiceSuspended) and d.reason == "arrears")
+        ]
+
     # -- money
+
+    @cached_property
+    def posted(self) -> dict[str, Recorded]:
+        """Where each charge was posted, by its id; of an id that was used twice the first."""
+        return {d.charge_id: r for r, d in reversed(self.of(ev.ChargePosted))}
 
     def debtor_at(self, charge_id: str, moment: datetime) -> str | None:
         """Return whose debt a charge was at a moment: its holder's, until a transfer took it along."""
-        posted = next((r for r, d in self.of(ev.ChargePosted) if d.charge_id == charge_id), None)
+        posted = self.posted.get(charge_id)
         if posted is None:
             return None
         debtor = self.holder_at(posted.event.time)
@@ -212,11 +219,12 @@ class AccountFacts(Facts):
 
     def unpaid_on(self, charge_id: str, day: date) -> int:
         """Return what of a charge was unpaid on a day, by value date and reversals as known now."""
+        if not self.state.books.allocations:
+            return unpaid_of(self._books_on(day), charge_id, day)
         paid_by = bisect_right(self._value_dates, day)  # between two movements nothing changes
         found = self._unpaid.get(paid_by)
         if found is None:
-            items = figures(self._books_on(day), day).open_items
-            found = self._unpaid[paid_by] = {i.charge_id: i.unpaid_fen for i in items}
+            found = self._unpaid[paid_by] = left_on(self._books_on(day), day).unpaid_fen
         return found.get(charge_id, 0)
 
     @cached_property
@@ -226,28 +234,37 @@ class AccountFacts(Facts):
     @cached_property
     def _value_dates(self) -> list[date]:
         dates = [d.value_date for _, d in self.of(ev.PaymentReceived)]
-        return sorted(dates + [self.day(r) for r, _ in self._given])
+        return sorted(dates + [day for day, _ in self._given])
 
     @cached_property
-    def _given(self) -> list[tuple[Recorded, ev.CreditGranted | ev.DebtWrittenOff | ev.RefundPaid]]:
+    def _given(self) -> list[tuple[date, ev.CreditGranted | ev.DebtWrittenOff | ev.RefundPaid]]:
         """What lowers or raises a balance from its own day on."""
-        return [*self.of(ev.CreditGranted), *self.of(ev.DebtWrittenOff), *self.of(ev.RefundPaid)]
+        given: list[tuple[Recorded, ev.CreditGranted | ev.DebtWrittenOff | ev.RefundPaid]]
+        given = [*self.of(ev.CreditGranted), *self.of(ev.DebtWrittenOff), *self.of(ev.RefundPaid)]
+        return sorted(((self.day(r), d) for r, d in given), key=itemgetter(0))
 
     def _books_on(self, day: date) -> Books:
         """Return the books as known now, without the credits, write-offs and refunds that came after a day."""
-        books, later = self.state.books, [(r, d) for r, d in self._given if self.day(r) > day]
-        if not later:
-            return books
+        by_then = bisect_right(self._given, day, key=itemgetter(0))
+        if by_then == len(self._given):
+            return self.state.books
+        found = self._books.get(by_then)
+        if found is None:
+            later = [d for _, d in self._given[by_then:]]
 
-        def of(kind: type) -> int:
-            return sum(d.amount_fen for _, d in later if isinstance(d, kind))
+            def of(kind: type) -> int:
+                return sum(d.amount_fen for d in later if isinstance(d, kind))
 
-        return replace(
-            books,
-            credits_fen=books.credits_fen - of(ev.CreditGranted),
-            written_off_fen=books.written_off_fen - of(ev.DebtWrittenOff),
-            refunded_fen=books.refunded_fen - of(ev.RefundPaid),
-        )
+            found = self._books[by_then] = self.state.books.without(
+                credits_fen=of(ev.CreditGranted),
+                written_off_fen=of(ev.DebtWrittenOff),
+                refunded_fen=of(ev.RefundPaid),
+            )
+        return found
+
+    @cached_property
+    def _books(self) -> dict[int, Books]:
+        return {}
 
     def owed_at(self, moment: datetime, region: str, *, as_it_stood: bool = False) -> Figures:
         """Return what was owed at a moment on the charges posted by then, as known now.
@@ -257,22 +274,8 @@ class AccountFacts(Facts):
         """
         found = self._owed.get((moment, as_it_stood))
         if found is None:
-            posted = {
-                d.charge_id if isinstance(d, ev.ChargePosted) else d.fee_id
-                for r in self._money
-                if r.event.time <= moment
-                and isinstance(d := r.event.data, ev.ChargePosted | ev.LateFeeAssessed)
-            }
-            taken = [r for r in self._money if self._counts(r, moment, posted)]
-            if as_it_stood:
-                taken = [
-                    r
-                    for r in taken
-                    if r.event.time <= moment or not isinstance(r.event.data, ev.ChargeReversed)
-                ]
-            state = state_of(self.subject, taken)
-            assert isinstance(state, Account)
-            found = self._owed[moment, as_it_stood] = figures(state.books, day_of(moment, region))
+            past = self._past_as_it_stood if as_it_stood else self._past
+            found = self._owed[moment, as_it_stood] = past.at(moment, region)
         return found
 
     @cached_property
@@ -280,17 +283,12 @@ class AccountFacts(Facts):
         return {}
 
     @cached_property
-    def _money(self) -> list[Recorded]:
-        return [r for r in self.history if isinstance(r.event.data, MONEY)]
+    def _past(self) -> Past:
+        return Past(self.history)
 
-    @staticmethod
-    def _counts(recorded: Recorded, moment: datetime, posted: set[str]) -> bool:
-        data = recorded.event.data
-        if isinstance(data, ev.ChargeReversed):
-            return (data.charge_id or data.fee_id) in posted
-        if isinstance(data, ev.PaymentReceived):
-            return effective_at(recorded) <= moment
-        return isinstance(data, ev.PaymentReversed) or recorded.event.time <= moment
+    @cached_property
+    def _past_as_it_stood(self) -> Past:
+        return Past(self.history, as_it_stood=True)
 
     @cached_property
     def unsupported(self) -> dict[str, str]:
@@ -401,14 +399,21 @@ class PartyFacts(Facts):
     def reachable(self, contact_point_id: str, moment: datetime) -> bool:
         """Whether a contact point was the party's own and still reached them at a moment."""
         found = False
+        for changed_at, valid in self._contact_points.get(contact_point_id, ()):
+            if changed_at > moment:
+                break
+            found = valid
+        return found
+
+    @cached_property
+    def _contact_points(self) -> dict[str, list[tuple[datetime, bool]]]:
+        """When each contact point became valid, and when it ceased to be, in the order of the world."""
+        found: dict[str, list[tuple[datetime, bool]]] = {}
         for recorded in self.history:
             data = recorded.event.data
-            if recorded.event.time > moment:
-                break
-            if isinstance(data, pv.ContactPointAdded) and data.contact_point_id == contact_point_id:
-                found = True
-            elif isinstance(data, pv.ContactPointInvalidated) and data.contact_point_id == contact_point_id:
-                found = False
+            if isinstance(data, pv.ContactPointAdded | pv.ContactPointInvalidated):
+                change = recorded.event.time, isinstance(data, pv.ContactPointAdded)
+                found.setdefault(data.contact_point_id, []).append(change)
         return found
 
     def verification(

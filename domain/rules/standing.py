@@ -12,9 +12,10 @@ from domain.calendar import day_of, months_after, start_of
 from domain.events import account as av
 from domain.events import party as ev
 from domain.events.envelope import Recorded
-from domain.rules.facts import MONEY, AccountFacts, Delivery, Measure, PartyFacts, across_streams
+from domain.rules.facts import AccountFacts, Delivery, Measure, PartyFacts, across_streams
 from domain.rules.finding import Observation, Verdict
 from domain.rules.identity import unverified
+from domain.rules.past import MONEY
 
 SATURDAY = 5
 YEARS_MAX = 100  # a published retention that is longer never ends

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import orjson
 
 from domain.events.envelope import Recorded
+from domain.events.party import PersonalDataErased
 from domain.ledger.application import Ledger, PostgresKeys
 from domain.ledger.codec import LedgerEvent
 from domain.ledger.database import Connection
@@ -53,6 +54,18 @@ def check_prints(
         if secrets.fingerprint(as_arrived({**raw, "data": clear})) != event.fingerprint:
             text = f"version {event.originator_version}: the fingerprint is not that of the event: it was altered"
             add("log", str(event.originator_id), text)
+
+
+def check_erased(connection: Connection, histories: Mapping[str, Sequence[Recorded]], add: Add) -> None:
+    """Check that no key stands of a party that the log says was erased: a restored one, or one of an older version."""
+    erased = [
+        subject
+        for subject, history in histories.items()
+        if subject.startswith("party/") and any(isinstance(r.event.data, PersonalDataErased) for r in history)
+    ]
+    for owner, key_id, wrapped in PostgresKeys(connection).of_owners(erased) if erased else ():
+        if wrapped is not None:
+            add("log", owner, f"was erased, and its key {key_id} stands: run recount erase {owner}")
 
 
 def check_columns(connection: Connection, histories: Mapping[str, Sequence[Recorded]], add: Add) -> None:

@@ -23,7 +23,7 @@ from domain.ledger.recorder import stored
 from domain.ledger.sealchecks import Keys, SealsSeen, check_seals
 from domain.ledger.seals import Q as SEALS
 from domain.replay import effective_at
-from projections.engine.authentic import SnapshotKeys, check_columns, check_prints
+from projections.engine.authentic import SnapshotKeys, check_columns, check_erased, check_prints
 from projections.engine.generations import look_at
 from projections.engine.model import ReadModel, Row, Seen, Tables
 from projections.engine.storing import Q, canonical, digest_of, part_of, total
@@ -95,9 +95,9 @@ def verify(
     """Check the log and the models of a ledger: `sample` streams drawn at random, or all of them where it is None.
 
     Always checked: that the log has no gap, and the seals, by `keys` and by checkpoints `kept` elsewhere, with their
-    time stamps, by `roots`. Of each stream looked at: its digests' chain, its fingerprints, what seals say of it, and
-    every row of it. Of all streams: besides, the whole log against its seals, that each model has those streams and no
-    others, and that its digest is that of its rows.
+    time stamps, by `roots`. Of each stream looked at: its digests' chain, its fingerprints, that no key stands where it
+    was erased, what seals say of it, and every row of it. Of all streams: besides, the whole log against its seals,
+    that each model has those streams and no others, and that its digest is that of its rows.
     """
     found = Verdict(ledger.region)
     with ledger.journal.database.transaction(ledger.schema) as connection:
@@ -132,6 +132,7 @@ def verify(
                 if sound:
                     check_prints(ledger, keys_there, events, histories[subject], found.add)
             check_columns(connection, histories, found.add)
+            check_erased(connection, histories, found.add)
             for one in live:
                 look_at(connection, one.schema, ledger.schema)
                 _check_rows(connection, one, histories, now, found)

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from domain.events.envelope import ledger_of
 from domain.events.fields import MalformedError
+from domain.events.party import PersonalDataErased
 from domain.ledger.deployment import Deployment, SubjectError
 from domain.ledger.interchange.landing import NEVER_OPENED, land_all
 from domain.ledger.interchange.lines import (
@@ -27,6 +28,9 @@ from domain.ledger.vault import VaultError
 BATCH_LINES = 4_000  # some 40 ms of writing: the position counter is never held for much longer than that
 BATCH_MAX_BYTES = 4_194_304
 
+Read = Sequence[Arrival | Refusal]
+"""What lines are: events, or why they are refused."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -36,6 +40,8 @@ class Tally:
     repeated: int = 0
     refused: int = 0
     keys: int = 0
+    erased: int = 0
+    """Parties whose keys were destroyed: what some of the appended lines came to."""
     ledgers: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -49,6 +55,7 @@ class Tally:
         self.repeated += other.repeated
         self.refused += other.refused
         self.keys += other.keys
+        self.erased += other.erased
         self.ledgers.update(other.ledgers)
 
 
@@ -84,6 +91,11 @@ def read_line(reader: Reader, number: int, line: bytes | None) -> Arrival | Refu
         return refusal_of(number, line, error)
 
 
+def erases(one: Arrival | Refusal) -> bool:
+    """Whether a line says that a party's personal data was destroyed."""
+    return isinstance(one, Arrival) and one.kind is PersonalDataErased
+
+
 def refusal_of(number: int, line: bytes | None, error: Exception) -> Refusal:
     """Return why a line does not land, by the field it names."""
     problem = error.problem if isinstance(error, MalformedError) else None
@@ -91,12 +103,13 @@ def refusal_of(number: int, line: bytes | None, error: Exception) -> Refusal:
     return Refusal(number, where, reason, line or b"")
 
 
-def read_chunk(reader: Reader, chunk: Chunk) -> list[Arrival | Refusal]:
-    """Return what a chunk's lines are; raises KeyLineError where one is no event."""
-    with _uncollected():
+def read_chunk(reader: Reader, chunk: Chunk) -> Read | None:
+    """Return what a chunk's lines are; None where one is no event but decides how those after it are read."""
+    with _uncollected(), contextlib.suppress(KeyLineError):
         return [
             read_line(reader, number, line) for number, line in lines_of(io.BytesIO(chunk.text), chunk.first)
         ]
+    return None
 
 
 @contextlib.contextmanager
@@ -118,7 +131,7 @@ class Bringer:
         self._deployment = deployment
         self._new = True  # whether what comes is expected to be new: it is looked up only where it is not
 
-    def bring(self, read: Sequence[Arrival | Refusal], now: datetime, *, own_seal: bool) -> Brought:
+    def bring(self, read: Read, now: datetime, *, own_seal: bool) -> Brought:
         """Land what was read, in its order, in batches of bounded size; every line is accounted for."""
         brought = Brought()
         batch: list[Arrival] = []
@@ -163,6 +176,7 @@ class Bringer:
         brought.tally.appended += outcome.appended
         brought.tally.ledgers[ledger.region] += outcome.appended
         brought.tally.repeated += outcome.repeated
+        brought.tally.erased += outcome.erased
         for refusal in outcome.refusals:
             brought.refuse(refusal)
 

@@ -1,7 +1,8 @@
 """Observed history in: a file in chunks, each read and landed, in worker processes where that pays.
 
 What a sealed export says besides its events (whose it is, the keys) decides how the lines after it are taken: a chunk
-with such a line is taken here, line by line, in its turn.
+with such a line is taken here, line by line, in its turn. So is one that says that a party's personal data was
+destroyed: whoever keeps copies elsewhere lets go of them first, while the party's key still says what to look for.
 """
 
 import base64
@@ -16,16 +17,18 @@ from typing import Any, BinaryIO, Self
 
 import psycopg
 
-from domain.events.envelope import check_subject, text_attribute
+from domain.events.envelope import check_subject, ledger_of, text_attribute
 from domain.events.fields import IDENTIFIER_MAX_CHARS, MalformedError
-from domain.ledger.application import PostgresKeys, Q
+from domain.ledger.application import Ledger, PostgresKeys, Q
 from domain.ledger.database import WRITER, StorageError
 from domain.ledger.deployment import Deployment, SubjectError
 from domain.ledger.interchange.bringing import (
     Bringer,
     Brought,
     KeyLineError,
+    Read,
     Tally,
+    erases,
     read_chunk,
     read_line,
     refusal_of,
@@ -62,14 +65,20 @@ class Importer:
         refuse: Callable[[Refusal], None],
         clock: Callable[[], datetime],
         progress: Callable[[Tally], None] | None = None,
+        *,
         workers: int | None = None,
+        erasing: Callable[[Ledger, str], None] = lambda _ledger, _party: None,
     ) -> None:
-        """`workers`: how many processes read and land a long file, by default as many as there are cores for."""
+        """`workers`: how many processes read and land a long file, with this one; by default one for each core.
+
+        `erasing` is called before a party's erasure lands, with all that stands before it landed.
+        """
         self.tally = Tally()
         self._deployment = deployment
         self._refuse = refuse
         self._clock = clock
         self._progress = progress
+        self._erasing = erasing
         self._workers = min(_cores(), WORKERS_MAX) if workers is None else workers
         self._team: Team | None = None
         self._keeps_team = False
@@ -111,14 +120,15 @@ class Importer:
         """Take a file chunk by chunk: here, until there are workers, where it is long enough for them."""
         expected = _size_of(source)
         for chunk in chunks_of(source):
-            if self._team is not None and self._team.ready():
-                self._team.take(chunk)
-                continue
-            self.take_here(chunk)  # the first in any case: a sealed export begins with whose it is
             self._seen_bytes += len(chunk.text)
             long = max(self._seen_bytes, expected) >= self.parallel_from_bytes
-            if long and self._team is None and self._workers > 1:
-                self._team = Team(self._deployment, self._workers, self)
+            # The first of a sealed export says whose it is, and workers start on the secret that it takes over.
+            if long and self._team is None and self._workers > 1 and not _may_say_whose(chunk):
+                self._team = Team(self._deployment, self._workers - 1, self)
+            if self._team is not None and self._team.ready():
+                self._team.take(chunk)
+            else:
+                self.take_here(chunk)
         if self._team is not None:
             self._team.finish()
 
@@ -141,19 +151,39 @@ class Importer:
         if self._progress is not None:
             self._progress(self.tally)
 
+    def read(self, chunk: Chunk) -> Read | None:
+        """Return what a chunk's lines are; None where some line in it decides how those after it are read."""
+        return read_chunk(self._reader, chunk)
+
+    def bring(self, read: Read) -> None:
+        """Land what was read; up to an erasure, then what has to be done before it, and on from there."""
+        begins = 0
+        for index, one in enumerate(read):
+            if erases(one):
+                self._land(read[begins:index])
+                begins = index
+                self._before(one)
+        self._land(read[begins:])
+
     def take_here(self, chunk: Chunk) -> None:
         """Read and land a chunk in this process."""
-        try:
-            read = read_chunk(self._reader, chunk)
-        except KeyLineError:
+        read = self.read(chunk)
+        if read is None:
             self._take_line_by_line(chunk)
         else:
-            self._bring(read)
+            self.bring(read)
 
     # -- in this process
 
-    def _bring(self, read: list[Arrival | Refusal]) -> None:
-        self.brought(self._bringer.bring(read, self._clock(), own_seal=self._own_seal))
+    def _land(self, read: Read) -> None:
+        if read:
+            self.brought(self._bringer.bring(read, self._clock(), own_seal=self._own_seal))
+
+    def _before(self, erasure: Arrival | Refusal) -> None:
+        assert isinstance(erasure, Arrival), "what is refused erases nobody"
+        ledger = self._deployment.ledger(ledger_of(erasure.region))
+        if ledger is not None:
+            self._erasing(ledger, erasure.subject)
 
     def _take_line_by_line(self, chunk: Chunk) -> None:
         """Take a chunk in which some line decides how those after it are read."""
@@ -163,14 +193,14 @@ class Importer:
                 read.append(read_line(self._reader, number, line))
             except KeyLineError:
                 if read:
-                    self._bring(read)
+                    self.bring(read)
                     read = []
                 try:
                     self._take_key(read_object(line))
                     self.tally.keys += 1
                 except (MalformedError, SubjectError, VaultError) as error:
                     read.append(refusal_of(number, line, error))
-        self._bring(read)
+        self.bring(read)
 
     def _take_key(self, raw: dict[str, Any]) -> None:
         """Take a sealed export's line that is no event: whose export it is, or a party's key."""
@@ -206,8 +236,9 @@ class Importer:
         ledger = self._deployment.ledger_for(region)
         given: dict[str, Any] = {"key_ids": [key_id], "owners": [owner]}
         with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:
-            PostgresKeys(connection).make_alone(self._deployment.master.ids)
-            if wrapped is None:
+            keys = PostgresKeys(connection)
+            keys.make_alone(self._deployment.master.ids)
+            if wrapped is None or any(gone is None for _, _, gone in keys.of_owners([owner])):
                 connection.execute(Q["add_destroyed_keys"], given)
             else:
                 self._deployment.master.unwrap(wrapped)
@@ -217,6 +248,11 @@ class Importer:
 def _cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _may_say_whose(chunk: Chunk) -> bool:
+    """Whether the chunk may hold the line of a sealed export that says whose it is."""
+    return DEPLOYMENT_TYPE.encode() in chunk.text
 
 
 def _size_of(source: BinaryIO) -> int:

@@ -29,7 +29,8 @@ class Refusal(NamedTuple):
     line: int
     field: str
     reason: str
-    text: bytes
+    text: bytes | None
+    """None where it holds personal data of a party that was erased: nothing keeps a copy of it."""
 
 
 class Seal(NamedTuple):
@@ -50,12 +51,11 @@ class Arrival(NamedTuple):
     id: str
     subject: str
     region: str
-    occurred: int
-    """When it happened, as PostgreSQL counts moments; `recorded` likewise."""
     recorded: int
+    """When it became known, as PostgreSQL counts moments."""
     event: Event | None
-    """The event itself, where landing looks into it (what it ties its stream to, personal data, a seal), or where
-    what is stored may differ from `body`."""
+    """The event itself, where landing looks into it (what it ties its stream to, personal data, its erasure, a seal),
+    or where what is stored may differ from `body`."""
     seal: Seal | None
     body: bytes
     """Of a sealed line the bytes that were stored elsewhere, and will be stored here; of a plain one the bytes
@@ -155,7 +155,6 @@ def _arrival(number: int, line: bytes, event: Event, seal: Seal | None, body: by
         event.id,
         event.subject,
         event.region,
-        microseconds(event.time),
         microseconds(event.recordedtime),
         event,
         seal,
