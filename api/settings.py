@@ -87,6 +87,16 @@ def _rate(environment: Mapping[str, str], name: str) -> float | None:
     return float(given)
 
 
+def _tsa(environment: Mapping[str, str]) -> str | None:
+    given = environment.get("RECOUNT_TSA_URL")
+    if given and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]{1,253}(/[!-~]{0,500})?", given):
+        raise MalformedError(
+            "RECOUNT_TSA_URL",
+            "should be as https://tsa.example/stamp, without a name or password: it stands in what is handed out",
+        )
+    return given or None
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the data stands and what unlocks it, and how the service is reached and by whom.
@@ -126,7 +136,7 @@ class Settings:
             seal_key=environment.get("RECOUNT_SEAL_KEY") or None,
             seal_key_file=Path(seal_key_file) if seal_key_file else None,
             seal_name=environment.get("RECOUNT_SEAL_NAME") or SEAL_NAME,
-            tsa_url=environment.get("RECOUNT_TSA_URL") or None,
+            tsa_url=_tsa(environment),
             tsa_roots=Path(tsa_roots) if tsa_roots else None,
             issuer=IssuerSettings.read(environment),
             edge=EdgeSettings.read(environment),

@@ -8,6 +8,7 @@ from api.runtime import Runtime
 from api.terminal import CommandError
 from domain.evidence import EvidenceError
 from domain.evidence.records import NOTE_MAX_BYTES, VerifierKey, parse_key
+from domain.ledger.keyfiles import beginning
 from domain.ledger.sealchecks import Keys
 from domain.ledger.signing import SealKeyError
 
@@ -25,8 +26,7 @@ def trusted_key(text: str) -> VerifierKey:
 
 def read_checkpoint(path: Path) -> bytes:
     """Return a file's checkpoint, as far as it can be one; raises CommandError."""
-    with path.open("rb") as file:
-        raw = file.read(NOTE_MAX_BYTES + 1)
+    raw = beginning(path, NOTE_MAX_BYTES)
     if len(raw) > NOTE_MAX_BYTES:
         raise CommandError(f"--checkpoint {path}: is too long for a checkpoint")
     return raw

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from api.access.keys import SET_MAX_BYTES, KeysError, keys_at
 from api.cli import main
 from api.runtime import present
 from api.terminal import printable
@@ -313,3 +314,51 @@ def test_a_data_directory_that_can_not_be_one_is_refused(recount, monkeypatch, p
     before = standing()
     assert recount("replay", "account/A-FTTH", data=path)[0] in (1, 2)
     assert standing() == before
+
+
+# -- settings -------------------------------------------------------------------------------------------------
+
+SETTINGS = {
+    "RECOUNT_MASTER_KEY": ("verify", "--sample", "1"),
+    "RECOUNT_MASTER_KEY_FILE": ("verify", "--sample", "1"),
+    "RECOUNT_SEAL_KEY": ("seal",),
+    "RECOUNT_SEAL_KEY_FILE": ("seal",),
+    "RECOUNT_SEAL_NAME": ("seal",),
+    "RECOUNT_TSA_URL": ("seal",),
+    "RECOUNT_TSA_ROOTS": ("verify", "--sample", "1"),
+    "RECOUNT_OWNER_URL": ("verify", "--sample", "1"),
+    "DATABASE_URL": ("verify", "--sample", "1"),
+    "RECOUNT_PERSON_PER_S": ("verify", "--sample", "1"),
+    "RECOUNT_PUBLIC_URL": ("verify", "--sample", "1"),
+}
+SETTING_VALUES = [
+    "/dev/zero", "/", "none", "a b", "\udcff\udcfe", "\u202egpj.\u00e9", "../x", "x" * 50_000, "a\nb", "-1", "http://[",
+    "http://127.0.0.1:99999/", "http://127.0.0.1:9/", "file:///etc/passwd", "postgresql://[::", "host=/none",
+    "postgresql://127.0.0.1:99999/x", "postgresql:///x?host=/none&options=-c%20x",
+]  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no endless file here")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_whatever_a_setting_says_is_answered_with_one_line(recount, monkeypatch, name):
+    """Given files without end, addresses that are none and any text as a setting, then it serves or a line is said."""
+    monkeypatch.setenv("RECOUNT_SEAL_KEY", base64.b64encode(bytes(32)).decode())
+    if name.endswith("_FILE"):
+        monkeypatch.delenv(name.removesuffix("_FILE"))
+    for value in SETTING_VALUES:
+        monkeypatch.setenv(name, value)
+        recount(*SETTINGS[name])
+    assert standing() == {}
+
+
+def test_a_key_set_or_an_earlier_dossier_without_end_is_read_up_to_a_bound(recount, tmp_path):
+    """Given a key set larger than any, or a folder whose manifest has no end, then both are refused."""
+    large = tmp_path / "keys.json"
+    with large.open("wb") as file:
+        file.truncate(10 * SET_MAX_BYTES)
+    with pytest.raises(KeysError, match="at most"):
+        keys_at(str(large)).of(None)
+    Path("out/bundle").mkdir(parents=True)
+    Path("out/bundle/manifest.json").symlink_to("/dev/zero")
+    assert recount("dossier", "party/P-HRB", "--out", "out")[0] in (1, 2)
+    assert Path("out/bundle/manifest.json").is_symlink()

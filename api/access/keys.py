@@ -16,6 +16,8 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, KeySet
 
+from domain.ledger.keyfiles import beginning
+
 FRESH_S = (
     600.0  # how long fetched keys are used unasked; issuers announce a new key hours before its first use
 )
@@ -139,7 +141,7 @@ def keys_at(place: str) -> FetchedKeys:
     path = Path(place)
     if not path.is_file():
         raise KeysError(f"{place}: there is no such file of keys")
-    return FetchedKeys(path.read_bytes)
+    return FetchedKeys(lambda: beginning(path, SET_MAX_BYTES))
 
 
 def is_loopback(address: str) -> bool:

@@ -12,9 +12,11 @@ import orjson
 
 from api.dossier.bundle import FOLDER, FORMATS, MANIFEST, SIGNATURE
 from api.wording import LANGUAGES
+from domain.ledger.keyfiles import beginning
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 PAGE_NAMES = tuple(f"dossier.{lang}.html" for lang in LANGUAGES)
+MANIFEST_MAX_BYTES = 16 * 1024 * 1024  # of a dossier that is to be replaced: some 100,000 streams
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same files are the same zip
 
 
@@ -83,7 +85,7 @@ def _listed(target: Path) -> set[str]:
 
 def _manifest(target: Path) -> dict[str, dict[str, object] | str]:
     try:
-        found = orjson.loads((target / MANIFEST).read_bytes())
+        found = orjson.loads(beginning(target / MANIFEST, MANIFEST_MAX_BYTES))
     except (OSError, orjson.JSONDecodeError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -166,6 +166,11 @@ def _connect(conninfo: str) -> Connection:
         return psycopg.connect(conninfo, autocommit=True, row_factory=tuple_row)
     except psycopg.OperationalError as error:
         raise StorageError(f"PostgreSQL can't be reached: {str(error).strip()}") from error
+    except (psycopg.ProgrammingError, ValueError):  # what they say may quote a password
+        raise StorageError(
+            "the database's address (DATABASE_URL, RECOUNT_OWNER_URL) can't be read: it should be as"
+            " postgresql://USER:PASSWORD@HOST:5432/NAME, with %40 for an @ in a name or password"
+        ) from None
 
 
 def _act(connection: Connection, role: str, schema: str, statement_max_ms: int = 0) -> None:

@@ -4,6 +4,19 @@ import os
 import tempfile
 from pathlib import Path
 
+KEY_FILE_MAX_BYTES = 4_096  # a key is a line of 44 characters
+
+
+def beginning(path: Path, most: int) -> bytes:
+    """Return at most so many bytes of a file and one more, which says that it is longer: some have no end."""
+    with path.open("rb") as file:
+        return file.read(most + 1)
+
+
+def key_text(path: Path) -> str:
+    """Return the text of a key's file, as much as could be one; raises OSError, UnicodeDecodeError."""
+    return beginning(path, KEY_FILE_MAX_BYTES).decode("ascii")
+
 
 def made_once(path: Path, text: str) -> None:
     """Make a file of one line of text; one that somebody else just made stays as it is."""

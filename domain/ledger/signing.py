@@ -23,7 +23,7 @@ from domain.evidence.records import (
     parse_note,
     verifier_key,
 )
-from domain.ledger.keyfiles import made_once
+from domain.ledger.keyfiles import key_text, made_once
 
 SEED_BYTES = 32
 
@@ -60,7 +60,7 @@ class SealKey:
     def read(cls, path: Path) -> "SealKey":
         """Return the key a file holds; raises SealKeyError where it can't be read or is no key."""
         try:
-            return cls.parse(path.read_text(encoding="ascii"), str(path))
+            return cls.parse(key_text(path), str(path))
         except (OSError, UnicodeDecodeError) as error:
             raise SealKeyError(f"the seal key file {path} can't be read: {error}") from error
 

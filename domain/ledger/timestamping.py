@@ -29,6 +29,7 @@ from rfc3161_client import (
 from domain.evidence import EvidenceError
 from domain.ledger.application import Ledger
 from domain.ledger.database import WRITER
+from domain.ledger.keyfiles import beginning
 from domain.ledger.seals import Q
 
 ANSWER_WAIT_S = 10.0  # an authority that takes longer is asked again with the next seal
@@ -84,8 +85,7 @@ class Roots:
     def read(cls, path: Path) -> "Roots":
         """Return a file's; raises RootsError where it can't be read or holds none."""
         try:
-            with path.open("rb") as file:
-                raw = file.read(ROOTS_MAX_BYTES + 1)
+            raw = beginning(path, ROOTS_MAX_BYTES)
         except OSError as error:
             raise RootsError(f"{path}: can't be read ({error.strerror})") from error
         if len(raw) > ROOTS_MAX_BYTES:
@@ -121,7 +121,11 @@ def stamp(
     for done, (number, checkpoint) in enumerate(waiting):
         try:
             token = _asked(authority, bytes(checkpoint), roots)
-        except (httpx.HTTPError, httpx.InvalidURL, EvidenceError) as error:
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            ValueError,
+        ) as error:  # the last: also an address that is none
             reason = str(error) or type(error).__name__
             log.warning("no time stamp", ledger=ledger.region, seal=number, reason=reason)
             return done, reason

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from domain.events.envelope import Event
 from domain.events.fields import Personal, is_sealed, parse_personal
-from domain.ledger.keyfiles import made_once, sync, written_beside
+from domain.ledger.keyfiles import key_text, made_once, sync, written_beside
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -87,7 +87,7 @@ class MasterKey:
     def read(cls, path: Path) -> "MasterKey":
         """Return the key a file holds; raises VaultError where it can't be read or is no key."""
         try:
-            return cls.parse(path.read_text(encoding="ascii"), str(path))
+            return cls.parse(key_text(path), str(path))
         except (OSError, UnicodeDecodeError) as error:
             raise VaultError(f"the master key file {path} can't be read: {error}") from error
 
