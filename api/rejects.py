@@ -1,19 +1,25 @@
 """Reject files: refused lines as they came in, personal data in clear, and so kept for a bounded time only.
 
 A line that was refused never got a key, so that destroying a key can't erase it: what speaks of a person is taken out
-of the files by what the person is known by.
+of the files by what the person is known by. Who writes a file and who takes lines out do it in turn, by a lock on the
+folder, so that neither loses what the other did.
 """
 
 import base64
+import contextlib
+import fcntl
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
+from domain.ledger.interchange import Refusal
+
 REJECTS_FOLDER = "rejects"
+HALF_SUFFIX = ".part"
 KEPT_DAYS = 30  # long enough to mend what was refused and bring it again
 VALUE_MIN_CHARS = 2  # one character is in half of all lines: a name has two
 
@@ -25,34 +31,112 @@ class Scrubbed(NamedTuple):
     lines: int
 
 
+class Rejects:
+    """A reject file, made with the first refused line and readable by its owner only: it holds what came."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self._file: BinaryIO | None = None
+
+    def add(self, name: str, refusal: Refusal) -> None:
+        """Keep a refused line with its place, field and reason; its text where that may be kept."""
+        entry: dict[str, Any] = {
+            "file": name,
+            "line": refusal.line,
+            "field": refusal.field,
+            "reason": refusal.reason,
+        }
+        if refusal.text is None:
+            entry["withheld"] = "personal data of a party that was erased"
+        else:
+            try:
+                entry["text"] = refusal.text.decode("utf-8")
+            except UnicodeDecodeError:
+                entry["base64"] = base64.b64encode(refusal.text).decode("ascii")
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _alone(self.path.parent):
+            file = self._opened()
+            file.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+            file.flush()
+        self.count += 1
+
+    def close(self) -> None:
+        """Put the file safely on disk."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def _opened(self) -> BinaryIO:
+        """Return the file that stands under the name: lines may have been taken out of it, into a new one."""
+        if self._file is not None:
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
+                    return self._file
+            self._file.close()
+        mode = os.O_APPEND if self.count else os.O_TRUNC
+        self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | mode, 0o600), "wb")
+        return self._file
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let nobody else write reject files of a folder while the block runs; a killed one lets go of it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def expire(data_dir: Path, now: float | None = None) -> int:
     """Remove the data directory's reject files that are too old, and return how many."""
     until = (time.time() if now is None else now) - KEPT_DAYS * 86_400
-    old = [path for path in _files(data_dir) if path.stat().st_mtime < until]
-    for path in old:
-        _destroy(path)
+    folder = data_dir / REJECTS_FOLDER
+    if not folder.is_dir():
+        return 0
+    with _alone(folder):
+        old = [path for path in _files(folder) if path.stat().st_mtime < until]
+        for path in old:
+            _destroy(path)
     return len(old)
 
 
-def scrub(data_dir: Path, subjects: Iterable[str], values: Iterable[str]) -> Scrubbed:
-    """Take every line out that names one of some streams, or holds one of some values; others stay as they are."""
-    sought = _sought(subjects, values)
-    files = lines = 0
-    for path in _files(data_dir):
-        found = path.read_bytes().splitlines(keepends=True)
-        left = [line for line in found if not _speaks_of(line, sought)]
-        if len(left) == len(found):
-            continue
-        files, lines = files + 1, lines + len(found) - len(left)
-        if left:
-            _replace(path, left)
-        else:
-            _destroy(path)
-    return Scrubbed(files, lines)
+def scrub(
+    data_dir: Path, subjects: Iterable[str], values: Iterable[str], also: Path | None = None
+) -> Scrubbed:
+    """Take every line out that names one of some streams, or holds one of some values; others stay as they are.
+
+    `also`: a reject file that stands elsewhere.
+    """
+    sought, folder = _sought(subjects, values), data_dir / REJECTS_FOLDER
+    taken: list[int] = []
+    if folder.is_dir():
+        with _alone(folder):
+            taken += [_taken_out(path, sought) for path in _files(folder)]
+    if also is not None and also.parent != folder and also.is_file():
+        with _alone(also.parent):
+            taken.append(_taken_out(also, sought))
+    return Scrubbed(sum(map(bool, taken)), sum(taken))
 
 
-def _files(data_dir: Path) -> list[Path]:
-    return sorted((data_dir / REJECTS_FOLDER).glob("*.jsonl"))
+def _taken_out(path: Path, sought: list[bytes]) -> int:
+    """Take lines out of a file, which goes where none is left, and return how many."""
+    found = path.read_bytes().splitlines(keepends=True)
+    left = [line for line in found if not _speaks_of(line, sought)]
+    if left and len(left) < len(found):
+        _replace(path, left)
+    elif found and not left:
+        _destroy(path)
+    return len(found) - len(left)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return a folder's reject files. What a kill left half written is none: the file it was to replace is whole."""
+    for half in folder.glob(f"*{HALF_SUFFIX}"):
+        _destroy(half)
+    return sorted(folder.glob("*.jsonl"))
 
 
 def _sought(subjects: Iterable[str], values: Iterable[str]) -> list[bytes]:
@@ -84,7 +168,7 @@ def _speaks_of(line: bytes, sought: list[bytes]) -> bool:
 
 def _replace(path: Path, lines: list[bytes]) -> None:
     """Put some lines in a file's place, safe on disk before the old one is overwritten."""
-    temporary = path.with_suffix(".part")
+    temporary = path.with_suffix(HALF_SUFFIX)
     old = os.open(path, os.O_RDWR)
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

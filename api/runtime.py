@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from api.settings import SEAL_NAME, Settings
@@ -92,6 +93,7 @@ class Runtime:
     """The key that seals; raises NoSealKeyError where none was set, SealKeyError. Asked when it is needed."""
     seal_name: str = SEAL_NAME
     tsa_url: str | None = None
+    tsa_roots: Path | None = None
     followers: list[Wakeable] = field(default_factory=list)
     _writers: dict[str, Writer] = field(default_factory=dict)
     _making: threading.Lock = field(default_factory=threading.Lock)
@@ -171,4 +173,5 @@ def opened(
             seal_key=lambda: settings.sealing_key(was_sealed),
             seal_name=settings.seal_name,
             tsa_url=settings.tsa_url,
+            tsa_roots=settings.tsa_roots,
         )

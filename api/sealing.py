@@ -15,6 +15,8 @@ from domain.ledger.embedded import EmbeddedError
 from domain.ledger.seals import Seal, SealError
 from domain.ledger.signing import NoSealKeyError, SealKeyError
 
+STOP_S = 5.0  # how long a seal may still take when the service stops: most take well under one
+
 log = structlog.get_logger(__name__)
 
 
@@ -27,6 +29,8 @@ class Sealed:
     made: bool
     stamp: str | None = None
     """What became of its time stamp, where an authority is set: "" where it has one, else why not."""
+    stamp_trusted: bool = False
+    """Whether the stamp was held against roots that are trusted."""
 
 
 def seal_one(runtime: Runtime, ledger: Ledger, *, new_key: bool = False, stamped: bool = True) -> Sealed:
@@ -34,10 +38,14 @@ def seal_one(runtime: Runtime, ledger: Ledger, *, new_key: bool = False, stamped
     seal, made = runtime.sealer(ledger).seal(new_key=new_key)
     if seal is None or runtime.tsa_url is None or not stamped:
         return Sealed(ledger.region, seal, made)
-    from domain.ledger.timestamping import stamp  # noqa: PLC0415 - an HTTP client most commands do not need
+    from domain.ledger.timestamping import Roots, RootsError, stamp  # noqa: PLC0415 - an HTTP client most do not need
 
-    _, reason = stamp(ledger, runtime.tsa_url, runtime.clock)
-    return Sealed(ledger.region, seal, made, reason or "")
+    try:
+        roots = Roots.read(runtime.tsa_roots) if runtime.tsa_roots else None
+    except RootsError as error:
+        return Sealed(ledger.region, seal, made, str(error))
+    _, reason = stamp(ledger, runtime.tsa_url, runtime.clock, roots)
+    return Sealed(ledger.region, seal, made, reason or "", stamp_trusted=roots is not None)
 
 
 def document(sealed: Sealed) -> dict[str, Any]:
@@ -53,7 +61,8 @@ def document(sealed: Sealed) -> dict[str, Any]:
             "checkpoint": seal.checkpoint.decode(),
         }
     if sealed.stamp is not None:
-        found["time_stamp"] = sealed.stamp or "granted"
+        granted = "granted" if sealed.stamp_trusted else "granted, its authority not checked"
+        found["time_stamp"] = sealed.stamp or granted
     return found
 
 
@@ -95,7 +104,9 @@ class Interval(threading.Thread):
                 log.warning("not sealed", error=type(error).__name__)
 
     def stop(self) -> None:
-        """Let it end, and wait for it."""
+        """Let it end, and wait a moment for it: a seal that takes longer is given up whole, the next one makes it."""
         self._stopping.set()
         if self.is_alive():
-            self.join()
+            self.join(STOP_S)
+            if self.is_alive():
+                log.warning("a seal is given up", waited_s=STOP_S)

@@ -1,12 +1,12 @@
 """serve and demo: the service, and the service with the Harbin case in it."""
 
 import argparse
-import asyncio
 import shlex
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -15,15 +15,18 @@ from api.access import Access, issuing
 from api.access.configuring import AccessError, configured, limits_of
 from api.access.issuer import PEOPLE, IssuerError, LocalIssuer, kept_in
 from api.app import build
-from api.commands.transfer import Rejects, import_all
+from api.commands.transfer import import_all
+from api.connections import files_allowed, patient
 from api.following import FollowerProcess
 from api.logging import configure
 from api.patience import STALL_S
+from api.rejects import Rejects
 from api.requests import HOSTS
 from api.runtime import READ_MODELS, Runtime, collecting_rarely, opened
 from api.sealing import Interval
 from api.settings import DEFAULT_DATA, EdgeSettings, Settings
 from api.terminal import CommandError, Terminal
+from api.trust import roots_in
 from domain.events.envelope import prepare
 from projections.engine import catch_up
 
@@ -100,11 +103,18 @@ def run(
     *,
     seal_every_s: float = 0,
 ) -> int:
-    """Serve until told to stop, and seal at intervals where one is given."""
+    """Serve until told to stop, and seal at intervals where one is given.
+
+    A signal to stop is no error: what was begun is ended or given up within a moment, and 0 is returned.
+    """
     address = address_of(listening)
     edge = settings.edge
 
     class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            self._captured_signals.clear()  # else it ends the process by the signal, with all that is open here
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
@@ -114,7 +124,6 @@ def run(
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             app.state.stopping.set()  # streams and waiting readers end now, not at the grace period's end
             await super().shutdown(sockets=sockets)
-            await asyncio.to_thread(follower.stop)  # now: uvicorn then ends the process by the signal it got
 
     app = build(
         runtime,
@@ -131,6 +140,8 @@ def run(
         timeout_graceful_shutdown=SHUTDOWN_S,
         backlog=BACKLOG,
         server_header=False,
+        http=patient(files_allowed()),
+        ws="none",
         proxy_headers=edge.proxies is not None,
         forwarded_allow_ips=edge.proxies,
     )
@@ -162,6 +173,7 @@ def serve(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> 
         access = configured(settings)
     except AccessError as error:
         raise CommandError(str(error)) from None
+    roots_in(settings.tsa_roots)  # now, not at the first seal in an hour
     listening = listen(given.host, given.port, guarded=access is not None)
     door = local_door(settings, listening) if given.dev else Door(access or Access())
     if given.host in EVERY_ADDRESS and settings.edge.outside is None:
@@ -182,7 +194,7 @@ def demo(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> i
     with opened(settings, terminal.say, answer_max_s=ANSWER_MAX_S) as runtime:
         rejects = Rejects(settings.data_dir / "rejects" / "demo.jsonl")
         with as_file(files("api") / "demo" / "harbin.jsonl") as history:
-            tally = import_all(runtime, [str(history)], rejects, terminal.progress)
+            tally = import_all(runtime, [str(history)], rejects, settings.data_dir, terminal.progress)
         rejects.close()
         catch_up(runtime.deployment, READ_MODELS, runtime.clock)
 

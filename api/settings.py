@@ -105,6 +105,9 @@ class Settings:
     seal_name: str = SEAL_NAME
     """What begins a ledger's name in its checkpoints: best an address of the operator's, as ledger.example.com."""
     tsa_url: str | None = None
+    """The authority (RFC 3161) that is asked to stamp each seal."""
+    tsa_roots: Path | None = None
+    """Certificates in PEM form: whose time stamps are trusted."""
     issuer: IssuerSettings | None = None
     edge: EdgeSettings = EdgeSettings()
 
@@ -113,6 +116,7 @@ class Settings:
         """Return the settings of an environment; raises MalformedError."""
         key_file = environment.get("RECOUNT_MASTER_KEY_FILE")
         seal_key_file = environment.get("RECOUNT_SEAL_KEY_FILE")
+        tsa_roots = environment.get("RECOUNT_TSA_ROOTS")
         return cls(
             data_dir=data_dir.absolute(),
             database_url=environment.get("DATABASE_URL") or None,
@@ -123,6 +127,7 @@ class Settings:
             seal_key_file=Path(seal_key_file) if seal_key_file else None,
             seal_name=environment.get("RECOUNT_SEAL_NAME") or SEAL_NAME,
             tsa_url=environment.get("RECOUNT_TSA_URL") or None,
+            tsa_roots=Path(tsa_roots) if tsa_roots else None,
             issuer=IssuerSettings.read(environment),
             edge=EdgeSettings.read(environment),
         )

@@ -1,7 +1,8 @@
-"""Which keys are trusted to have sealed: those that are named, or else this deployment's own."""
+"""Which keys are trusted to have sealed, and whose time stamps: those that are named, or else this deployment's own."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from api.runtime import Runtime
 from api.terminal import CommandError
@@ -9,6 +10,9 @@ from domain.evidence import EvidenceError
 from domain.evidence.records import NOTE_MAX_BYTES, VerifierKey, parse_key
 from domain.ledger.sealchecks import Keys
 from domain.ledger.signing import SealKeyError
+
+if TYPE_CHECKING:
+    from domain.ledger.timestamping import Roots
 
 
 def trusted_key(text: str) -> VerifierKey:
@@ -26,6 +30,18 @@ def read_checkpoint(path: Path) -> bytes:
     if len(raw) > NOTE_MAX_BYTES:
         raise CommandError(f"--checkpoint {path}: is too long for a checkpoint")
     return raw
+
+
+def roots_in(path: Path | None) -> "Roots | None":
+    """Return the roots of authorities that a file has trusted, None where none is named; raises CommandError."""
+    if path is None:
+        return None
+    from domain.ledger.timestamping import Roots, RootsError  # noqa: PLC0415 - an HTTP client most do not need
+
+    try:
+        return Roots.read(path)
+    except RootsError as error:
+        raise CommandError(f"roots of time stamps: {error}") from error
 
 
 def keys_of(runtime: Runtime, named: Sequence[VerifierKey]) -> Keys:

@@ -15,6 +15,7 @@ from api.access.guarding import PAGES, SESSION
 from api.access.issuer import LocalIssuer, made_in_memory
 from api.access.limits import Limits
 from api.app import build
+from api.connections import files_allowed, patient
 from api.runtime import Runtime
 from api.serving import address_of, listen
 from domain.ledger.sight import EVERYWHERE
@@ -131,14 +132,21 @@ def bearer(token: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def serving(runtime: Runtime, limits: Limits = UNLIMITED) -> Iterator[Client]:
-    """Serve a runtime until the block ends, with an issuer of its own."""
+def serving(runtime: Runtime, limits: Limits = UNLIMITED, **patience: Any) -> Iterator[Client]:
+    """Serve a runtime until the block ends, with an issuer of its own; `patience` is that for connections."""
     listening = listen("127.0.0.1", 0, guarded=False)
     issuer = made_in_memory(address_of(listening))
     app = build(runtime, issuer.access(limits))
     issuing.install(app, issuer)
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            http=patient(files_allowed(), **patience),
+            ws="none",
+        )
     )
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
 
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
@@ -27,6 +26,7 @@ from domain.ledger.writer import ReceiptKey, Writer, request_digest
 CLIENTS = 64
 THREADS = 8
 ACCOUNTS = 1_000
+ANEW_S = 60.0
 TERMS = ContractTerms(
     payment_deadline_days=15,
     late_fee_start="after_due",
@@ -79,14 +79,21 @@ def nth_command(number: int, name: str) -> Command:
     )
 
 
-def command_rate(writer: Writer, subjects: list[str], name: str, seconds: float) -> tuple[float, list[float]]:
-    """Return commands a second by clients that each wait for their answer, and how long each waited, in s."""
-    numbers = itertools.count()
+def command_rate(
+    writer: Writer, subjects: list[str], name: str, seconds: float, commands: int | None = None
+) -> tuple[float, list[float]]:
+    """Return commands a second by clients that each wait for their answer, and how long each waited, in s.
+
+    They come by the streams in turn, for so long or with so many commands.
+    """
+    numbers = iter(range(commands)) if commands else itertools.count()
     waits: list[float] = []
 
     async def client(until: float) -> None:
-        while (began := time.perf_counter()) < until:
-            number = next(numbers)
+        for number in numbers:
+            began = time.perf_counter()
+            if began > until:
+                break
             subject = subjects[number % len(subjects)]
             key = ReceiptKey("bench", f"{name}-{number}", request_digest(subject.encode()))
             answer = await writer.ask(asked(subject, nth_command(number, name)), key)
@@ -171,7 +178,9 @@ def append_vs_library(bench: Bench) -> Figure:
             return rate
 
         rates = in_turns(bench.scale.runs, ours, lambda _run: library_rate(app, seconds))
-        size = _event_bytes(deployment)
+        events, size = _stored(deployment)
+        with collecting_rarely():
+            anew, _ = command_rate(_writer(deployment), subjects, "anew", ANEW_S, len(subjects))
     return Figure(
         "append_vs_library",
         "commands/s",
@@ -181,6 +190,7 @@ def append_vs_library(bench: Bench) -> Figure:
         at_least=20,
         more={
             "event_bytes": size,
+            "streams_not_kept": {"events_each": round(events / len(subjects)), "commands_per_s": round(anew)},
             "command_latency_ms": {
                 "p50": round(percentile(waits, 0.50) * 1000, 2),
                 "p99": round(percentile(waits, 0.99) * 1000, 2),
@@ -193,12 +203,12 @@ def _writer(deployment: Deployment) -> Writer:
     return Writer(deployment.ledger_for(REGION), present)
 
 
-def _event_bytes(deployment: Deployment) -> int:
-    """Return the mean size of a stored event's canonical bytes."""
-    ledger: Any = deployment.ledger_for(REGION)
+def _stored(deployment: Deployment) -> tuple[int, int]:
+    """Return how many events stand in the ledger, and the mean size of one's canonical bytes."""
+    ledger = deployment.ledger_for(REGION)
     with deployment.database.connection(ledger.schema) as connection:
-        row = connection.execute("SELECT avg(length(state)) FROM event").fetchone()
-    return round(row[0]) if row else 0
+        row = connection.execute("SELECT count(*), avg(length(state)) FROM event").fetchone()
+    return (row[0], round(row[1])) if row else (0, 0)
 
 
 def _receipt(key: str) -> ReceiptKey:

@@ -1,4 +1,4 @@
-"""A load on a server: many connections that each wait for their answer, in a process of its own.
+"""A load on a server: many connections, each asking again on its answer or after a pause; in a process of its own.
 
 Raw sockets and requests whose bytes are made beforehand: what is measured is the server, not its client.
 """
@@ -31,10 +31,20 @@ class Load:
 class _Connection(asyncio.Protocol):
     """One connection: the next request goes out when the answer to the one before it is whole."""
 
-    def __init__(self, requests: Iterator[bytes], expected: bytes, until: float) -> None:
+    def __init__(
+        self,
+        requests: Iterator[bytes],
+        expected: bytes,
+        until: float,
+        *,
+        pause_s: float,
+        begin_after_s: float,
+    ) -> None:
         self._requests = requests
         self._expected = expected
         self._until = until
+        self._pause_s = pause_s
+        self._begin_after_s = begin_after_s
         self._buffer = b""
         self._began = 0.0
         self.waits: list[float] = []
@@ -43,7 +53,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._ask()
+        asyncio.get_running_loop().call_later(self._begin_after_s, self._ask)
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
@@ -58,8 +68,10 @@ class _Connection(asyncio.Protocol):
         self.waits.append(now - self._began)
         self.others += self._buffer[STATUS_AT] != self._expected
         self._buffer = b""
-        if now >= self._until:
+        if now + self._pause_s >= self._until:
             self._transport.close()
+        elif self._pause_s:
+            asyncio.get_running_loop().call_later(self._pause_s, self._ask)
         else:
             self._ask()
 
@@ -72,10 +84,17 @@ class _Connection(asyncio.Protocol):
         self._transport.write(next(self._requests))
 
 
-async def _run(port: int, connections: int, seconds: float, expected: bytes, requests: Requests) -> Load:
+async def _run(
+    port: int, connections: int, seconds: float, expected: bytes, requests: Requests, *, pause_s: float
+) -> Load:
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
-    made = [_Connection(requests(n), expected, began + seconds) for n in range(connections)]
+    made = [  # one after the other, where they pause: they would all pause at once otherwise
+        _Connection(
+            requests(n), expected, began + seconds, pause_s=pause_s, begin_after_s=pause_s * n / connections
+        )
+        for n in range(connections)
+    ]
     for one in made:
         await loop.create_connection(lambda one=one: one, "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.wait([one.done for one in made], timeout=seconds + GRACE_S)
@@ -84,6 +103,11 @@ async def _run(port: int, connections: int, seconds: float, expected: bytes, req
     return Load(len(waits) / took, waits, sum(one.others for one in made))
 
 
-def run(port: int, connections: int, seconds: float, expected: bytes, requests: Requests) -> Load:
-    """Ask from many connections for some seconds; each takes its requests from an iterator of its own."""
-    return asyncio.run(_run(port, connections, seconds, expected, requests))
+def run(
+    port: int, connections: int, seconds: float, expected: bytes, requests: Requests, *, pause_s: float = 0.0
+) -> Load:
+    """Ask from many connections for some seconds; each takes its requests from an iterator of its own.
+
+    Each asks again so long after its answer.
+    """
+    return asyncio.run(_run(port, connections, seconds, expected, requests, pause_s=pause_s))

@@ -13,7 +13,8 @@ import multiprocessing
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated
@@ -43,6 +44,7 @@ from api.runtime import READ_MODELS, Runtime, collecting_rarely, present
 from api.settings import Settings
 from domain.commands.account import ReceivePayment
 from domain.events.envelope import prepare
+from domain.ledger.application import Ledger
 from domain.ledger.deployment import Deployment
 from domain.ledger.sight import EVERYWHERE
 from domain.ledger.vault import KEY_BYTES
@@ -52,6 +54,7 @@ CONNECTIONS = 64
 CREATED = b"201"
 START_S = 60.0
 LAG_EVERY_S = 0.02
+PACED_PAUSE_S = 0.16  # 64 connections then ask some 400 times a second: a busy day, not the most there can be
 PAYMENTS = "/crm/accounts/{account}/payments"
 NOTHING = "/crm/accounts/{account}/nothing"
 
@@ -170,17 +173,20 @@ def requests_of(address: str, token: str, run: str) -> load.Requests:
     return of
 
 
-def _ask(port: int, requests: tuple[str, str, str], seconds: float, told: Connection) -> None:
+def _ask(port: int, requests: tuple[str, str, str], seconds: float, pause_s: float, told: Connection) -> None:
     """Load the service from a process of its own."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    told.send(load.run(port, CONNECTIONS, seconds, CREATED, requests_of(*requests)))
+    told.send(load.run(port, CONNECTIONS, seconds, CREATED, requests_of(*requests), pause_s=pause_s))
 
 
-def loaded(port: int, address: str, token: str, run: str, seconds: float) -> load.Load:
+def loaded(
+    port: int, address: str, token: str, run: str, seconds: float, *, pause_s: float = 0.0
+) -> load.Load:
     """Return what came of a load by clients in a process of their own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_ask, args=(port, (address, token, run), seconds, theirs), daemon=True)
+    given = (port, (address, token, run), seconds, pause_s, theirs)
+    process = context.Process(target=_ask, args=given, daemon=True)
     process.start()
     try:
         if not ours.poll(seconds + 2 * START_S):
@@ -203,9 +209,12 @@ def http_vs_noop(bench: Bench) -> Figure:
         runtime = Runtime(deployment)
         open_accounts(runtime.writer(REGION), "P", ACCOUNTS)
         catch_up(deployment, READ_MODELS, present)
-        with served(url) as (port, token), _lags(deployment) as lags:
+        with served(url) as (port, token):
             for name, address in (("warm", PAYMENTS), ("warm", NOTHING)):
                 loaded(port, address, token, name, min(1.0, seconds))
+            _caught_up(deployment)
+            with _lags(deployment) as paced_lags:
+                paced = loaded(port, PAYMENTS, token, "paced", max(1.0, seconds), pause_s=PACED_PAUSE_S)
 
             def ours(run: int) -> float:
                 found = loaded(port, PAYMENTS, token, f"r{run}", seconds)
@@ -217,7 +226,8 @@ def http_vs_noop(bench: Bench) -> Figure:
                 idle.extend(found.waits)
                 return found.rate
 
-            rates = in_turns(bench.scale.runs, ours, beside)
+            with _lags(deployment) as lags:
+                rates = in_turns(bench.scale.runs, ours, beside)
     return Figure(
         "http_vs_noop",
         "requests/s",
@@ -228,31 +238,70 @@ def http_vs_noop(bench: Bench) -> Figure:
         more={
             "request_latency_ms": _quantiles(waits, 1000),
             "noop_latency_ms": _quantiles(idle, 1000),
-            "read_model_lag_events": _quantiles(lags, 1),
+            "read_model_lag_ms": _quantiles(lags.behind_s, 1000),
+            "paced": {
+                "requests_per_s": round(paced.rate),
+                "request_latency_ms": _quantiles(paced.waits, 1000),
+                "read_model_lag_ms": _quantiles(paced_lags.behind_s, 1000),
+            },
         },
     )
 
 
-def _quantiles(values: list[float], factor: float) -> dict[str, float]:
+def _quantiles(values: Sequence[float], factor: float) -> dict[str, float]:
     shares = {"p50": 0.50, "p99": 0.99}
     return {name: round(percentile(values, share) * factor, 2) for name, share in shares.items()}
 
 
+class _Lags:
+    """How late the slowest read model is, looked at again and again: how long ago the log stood where it stands."""
+
+    def __init__(self) -> None:
+        self.behind_s: list[float] = []
+        self._tips: deque[tuple[float, int]] = deque()
+        """When the log was first seen at a position, from the one before the slowest model's on."""
+
+    def look(self, ledger: Ledger) -> None:
+        """Look once."""
+        models = standings(ledger)
+        now = time.perf_counter()
+        if not models:
+            return
+        slowest = min(s.position for s in models)
+        tip = max(s.position + s.lag for s in models)
+        if not self._tips or tip > self._tips[-1][1]:
+            self._tips.append((now, tip))
+        while self._tips[0][1] <= slowest and len(self._tips) > 1:
+            self._tips.popleft()
+        since, position = self._tips[0]
+        self.behind_s.append(now - since if position > slowest else 0.0)
+
+
 @contextlib.contextmanager
-def _lags(deployment: Deployment) -> Iterator[list[float]]:
-    """Look again and again how many events the slowest read model has yet to fold."""
-    found: list[float] = []
+def _lags(deployment: Deployment) -> Iterator[_Lags]:
+    """Watch how late the slowest read model is, to the interval between two looks."""
+    found = _Lags()
     done = threading.Event()
+    (ledger,) = deployment.ledgers
 
-    def look() -> None:
-        (ledger,) = deployment.ledgers
+    def watch() -> None:
         while not done.wait(LAG_EVERY_S):
-            found.append(float(max((s.lag for s in standings(ledger)), default=0)))
+            found.look(ledger)
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield found
     finally:
         done.set()
         thread.join()
+
+
+def _caught_up(deployment: Deployment) -> None:
+    """Wait until the read models have folded all there is."""
+    (ledger,) = deployment.ledgers
+    until = time.perf_counter() + START_S
+    while any(s.lag for s in standings(ledger)):
+        if time.perf_counter() > until:
+            raise RuntimeError(f"the read models were not there within {START_S:.0f} s")
+        time.sleep(LAG_EVERY_S)

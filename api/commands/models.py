@@ -9,9 +9,10 @@ from api.commands.adding import Add, add_workers, number
 from api.commands.bundles import refuse_more, verify_bundle
 from api.runtime import READ_MODELS, Runtime, opened
 from api.settings import Settings
-from api.terminal import CommandError, Terminal
-from api.trust import keys_of, read_checkpoint, trusted_key
+from api.terminal import CommandError, Terminal, printable
+from api.trust import keys_of, read_checkpoint, roots_in, trusted_key
 from domain.ledger.application import Ledger
+from domain.ledger.sealchecks import StampsSeen
 from domain.ledger.workers import LostWorkerError
 from projections.engine import Progress, ReadModel, StoppedError, Verdict, install, rebuild, standings, verify
 from projections.engine.verifying import SAMPLE
@@ -48,6 +49,12 @@ def register(add: Add) -> None:
         type=Path,
         metavar="FILE",
         help="one that was kept elsewhere",
+    )
+    check.add_argument(
+        "--tsa-roots",
+        type=Path,
+        metavar="FILE",
+        help="certificates (PEM) of time-stamping authorities that are trusted, instead of RECOUNT_TSA_ROOTS",
     )
     which = check.add_mutually_exclusive_group()
     which.add_argument("--full", action="store_true", help="every stream, not a sample")
@@ -146,9 +153,10 @@ def verify_models(given: argparse.Namespace, settings: Settings, terminal: Termi
         terminal.progress(f"{done:,} of {of:,} streams")
 
     named = [trusted_key(text) for text in given.key]
+    roots = roots_in(given.tsa_roots or settings.tsa_roots)
     if given.bundle is not None:
         refuse_more(given)
-        return verify_bundle(given.bundle, named, terminal)
+        return verify_bundle(given.bundle, named, roots, terminal)
     kept = {str(path): read_checkpoint(path) for path in given.checkpoint}
     with opened(settings, terminal.say) as runtime:
         models = _models(given.model)
@@ -158,7 +166,16 @@ def verify_models(given: argparse.Namespace, settings: Settings, terminal: Termi
             sample = None if given.full else given.sample
             keys = keys_of(runtime, named)
             verdicts.append(
-                verify(ledger, models, runtime.clock(), sample=sample, keys=keys, kept=kept, show=show)
+                verify(
+                    ledger,
+                    models,
+                    runtime.clock(),
+                    sample=sample,
+                    keys=keys,
+                    kept=kept,
+                    roots=roots,
+                    show=show,
+                )
             )
     lines = [line for v in verdicts for line in _lines(v)] or ["there is no ledger yet"]
     alone = sorted(kept.keys() - {name for v in verdicts for name in v.seals.kept})
@@ -202,6 +219,7 @@ def _lines(verdict: Verdict) -> list[str]:
         lines.append(
             f"{verdict.ledger}: {held} looked at, the last of {seals.sealed_at} by {seals.key or 'nobody'}"
         )
+    lines += [f"{verdict.ledger}: {_stamps(one)}" for one in seals.stamps]
     rows = ", ".join(f"{count:,} rows of {name}" for name, count in verdict.rows.items())
     lines.append(
         f"{verdict.ledger}: {verdict.streams:,} streams with {verdict.events:,} events replayed up to position"
@@ -209,3 +227,18 @@ def _lines(verdict: Verdict) -> list[str]:
         f" {len(verdict.differences) + verdict.more} differences"
     )
     return lines
+
+
+def _stamps(seen: StampsSeen) -> str:
+    """Return what an authority's time stamps came to, as a line."""
+    counts = {
+        "stamped": seen.trusted,
+        "stamped but the authority not trusted": seen.not_trusted,
+        "wrong": seen.wrong,
+    }
+    text = ", ".join(
+        f"{count:,} seal{'' if count == 1 else 's'} {what}" for what, count in counts.items() if count
+    )
+    last = f", the last at {seen.latest} by {printable(seen.signer or '')}" if seen.latest else ""
+    how = " (whom to trust say RECOUNT_TSA_ROOTS or --tsa-roots)" if seen.not_trusted else ""
+    return f"{seen.authority}: {text}{last}{how}"

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from api.commands.adding import Add, add_shared
-from api.commands.transfer import Rejects
 from api.gateways.file import FileGateway
 from api.gateways.results import Results
 from api.gateways.sending import Sender, Sent
 from api.gateways.webhook import WebhookGateway
-from api.rejects import REJECTS_FOLDER
+from api.rejects import REJECTS_FOLDER, Rejects
 from api.runtime import Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal

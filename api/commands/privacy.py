@@ -12,7 +12,7 @@ from api.runtime import opened
 from api.settings import MASTER_KEY_FILE, Settings
 from api.terminal import CommandError, Terminal
 from domain.events.envelope import check_subject, kind_of
-from domain.ledger.erasing import ACTOR, Cleared, Erased, NotErasedError, clear, erase, values_of
+from domain.ledger.erasing import ACTOR, Cleared, Erased, NotErasedError, clear, erase
 from domain.ledger.rotating import Rotated, rotate
 from domain.ledger.vault import MasterKey
 from domain.ledger.writer import BusyError
@@ -44,17 +44,21 @@ def erase_party(given: argparse.Namespace, settings: Settings, terminal: Termina
         raise CommandError(f"{subject}: is no party: only a person's or an organisation's data is erased")
     with opened(settings, terminal.say) as runtime:
         ledger = runtime.deployment.locate(subject, given.region)
-        subjects, values = values_of(ledger, subject)
+        rejected = Scrubbed(0, 0)
+
+        def copies(subjects: set[str], values: set[str]) -> None:
+            nonlocal rejected
+            rejected = scrub(settings.data_dir, subjects, values)
+
         try:
-            writer = runtime.writer(ledger.region)
-            done = erase(writer, subject, given.legal_basis, actor=given.by, evidenceref=given.evidence)
-        except NotErasedError as error:
-            raise CommandError(str(error)) from None
-        except BusyError as error:
+            done = erase(
+                runtime.writer(ledger.region), subject, given.legal_basis,
+                actor=given.by, evidenceref=given.evidence, copies=copies,
+            )  # fmt: skip
+        except (NotErasedError, BusyError) as error:
             raise CommandError(str(error)) from None
         cleared = clear(runtime.deployment.database, ledger.schema)
     expired = expire(settings.data_dir)
-    rejected = scrub(settings.data_dir, subjects, values)
     receipt = {
         **asdict(done),
         "erased_at": done.erased_at.isoformat(),

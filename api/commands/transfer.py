@@ -1,24 +1,22 @@
 """import, export: CloudEvents in and out."""
 
 import argparse
-import base64
 import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import orjson
 
 from api.commands.adding import Add
 from api.commands.writing import partial
-from api.rejects import REJECTS_FOLDER, expire
+from api.rejects import REJECTS_FOLDER, Rejects, expire, scrub
 from api.runtime import Runtime, opened
 from api.settings import Settings
 from api.terminal import CommandError, Terminal
 from domain.ledger.application import Ledger
+from domain.ledger.database import Database
+from domain.ledger.erasing import clear, values_of
 from domain.ledger.interchange import Importer, Refusal, Tally, export_plain, export_sealed
 
 
@@ -36,40 +34,6 @@ def register(add: Add) -> None:
 # -- import --------------------------------------------------------------------------------------------------
 
 
-class Rejects:
-    """The reject file, made with the first refused line and readable by its owner only: it holds what came."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.count = 0
-        self._file: BinaryIO | None = None
-
-    def add(self, name: str, refusal: Refusal) -> None:
-        """Keep a refused line with its place, field and reason."""
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-        entry: dict[str, Any] = {
-            "file": name,
-            "line": refusal.line,
-            "field": refusal.field,
-            "reason": refusal.reason,
-        }
-        try:
-            entry["text"] = refusal.text.decode("utf-8")
-        except UnicodeDecodeError:
-            entry["base64"] = base64.b64encode(refusal.text).decode("ascii")
-        self._file.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
-        self.count += 1
-
-    def close(self) -> None:
-        """Put the file safely on disk."""
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-
 def import_files(given: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
     """Bring CloudEvents files in; what is refused goes to the reject file and the rest lands."""
     for name in given.files:
@@ -80,7 +44,7 @@ def import_files(given: argparse.Namespace, settings: Settings, terminal: Termin
     rejects = Rejects(given.rejects or default)
     try:
         with opened(settings, terminal.say) as runtime:
-            total = import_all(runtime, given.files, rejects, terminal.progress)
+            total = import_all(runtime, given.files, rejects, settings.data_dir, terminal.progress)
     finally:  # also where it is stopped: what was refused until then stays known
         rejects.close()
     document = {
@@ -88,22 +52,55 @@ def import_files(given: argparse.Namespace, settings: Settings, terminal: Termin
         "repeated": total.repeated,
         "refused": total.refused,
         "keys": total.keys,
+        "erased": total.erased,
         "lines": total.lines,
         "ledgers": dict(total.ledgers),
         "rejects": str(rejects.path) if rejects.count else None,
     }
     lines = [f"{total.appended} appended, {total.repeated} repeated, {total.refused} refused"]
+    if total.erased:
+        lines.append(f"{total.erased} parties erased: their keys are destroyed here too")
     if rejects.count:
         lines.append(f"refused lines, with the reasons: {rejects.path}")
     terminal.answer(document, lines)
     return 1 if total.refused else 0
 
 
+class Forgetting:
+    """What is cleared of parties whose erasure comes in: nothing stays where `recount erase` leaves nothing.
+
+    An import that is run again after a kill does it again.
+    """
+
+    def __init__(self, data_dir: Path, rejects: Rejects) -> None:
+        self._data_dir = data_dir
+        self._rejects = rejects
+        self._schemas: set[str] = set()
+        self._subjects: set[str] = set()
+        self._values: set[str] = set()
+
+    def before(self, ledger: Ledger, party: str) -> None:
+        """Take out of reject files, this import's too, what speaks of a party: its key still says what that is."""
+        subjects, values = values_of(ledger, party)
+        scrub(self._data_dir, subjects, values, also=self._rejects.path)
+        self._schemas.add(ledger.schema)
+        self._subjects |= subjects
+        self._values |= values
+
+    def after(self, database: Database) -> None:
+        """Take out what was refused since, because nobody could read it; and what the server keeps of the keys."""
+        if self._schemas:
+            scrub(self._data_dir, self._subjects, self._values, also=self._rejects.path)
+        for schema in self._schemas:
+            clear(database, schema)
+
+
 def import_all(
-    runtime: Runtime, names: list[str], rejects: Rejects, progress: Callable[[str], None]
+    runtime: Runtime, names: list[str], rejects: Rejects, data_dir: Path, progress: Callable[[str], None]
 ) -> Tally:
     """Bring files in, one after the other, and tell how far and how fast."""
     total = Tally()
+    forgetting = Forgetting(data_dir, rejects)
     began = time.monotonic()
     name, size = "", 0
 
@@ -118,12 +115,13 @@ def import_all(
     def refuse(refusal: Refusal) -> None:
         rejects.add(name, refusal)
 
-    with Importer(runtime.deployment, refuse, runtime.clock, show) as importer:
+    with Importer(runtime.deployment, refuse, runtime.clock, show, erasing=forgetting.before) as importer:
         for name in names:
             with contextlib.ExitStack() as stack:
                 source = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
                 size = 0 if name == "-" else Path(name).stat().st_size
                 total.add(importer.run(source))
+    forgetting.after(runtime.deployment.database)
     return total
 
 

@@ -3,6 +3,7 @@
 Shares no code with `check.py`: what one of them overlooked, the other one may find. The tests hold them together.
 """
 
+import base64
 import hashlib
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from eventsourcing.persistence import MapperDeserialisationError
@@ -29,13 +30,27 @@ from domain.ledger.signing import opened
 from domain.replay import Question, canonical, replay
 from domain.rules.table import Inquiry, findings
 
+if TYPE_CHECKING:
+    from domain.ledger.timestamping import Roots
+
 FILE_MAX_BYTES = 256 * 1024 * 1024  # some 500,000 events
 MALFORMED = (
     KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError,
     MapperDeserialisationError,
 )  # fmt: skip
+STAMPS_MAX = 100  # one of each authority that was asked
 _HEX = re.compile(r"([0-9a-f]{2})+\Z", re.ASCII)
 _MANIFEST, _SIGNATURE = "manifest.json", "manifest.sig"
+
+
+@dataclass(frozen=True, slots=True)
+class StampHeld:
+    """A time stamp of the bundle's seal: whose it says it is, of what time, and whether a trusted root is behind it."""
+
+    authority: str
+    at: str
+    signer: str
+    trusted: bool
 
 
 @dataclass(slots=True)
@@ -53,6 +68,7 @@ class Checked:
     absent: int
     """Streams that were looked at and proven not to be there."""
     later: int
+    stamps: list[StampHeld] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     """Answers that are not what the events come to."""
 
@@ -62,17 +78,20 @@ def folder_of(path: Path) -> Path:
     return path / FOLDER if (path / MANIFEST).is_file() else path
 
 
-def check_bundle(path: Path, keys: Sequence[VerifierKey]) -> Checked:
-    """Check a bundle by keys that are trusted; raises EvidenceError that says what does not hold."""
+def check_bundle(path: Path, keys: Sequence[VerifierKey], roots: "Roots | None" = None) -> Checked:
+    """Check a bundle by keys that are trusted, and its time stamps by roots that are.
+
+    Raises EvidenceError that says what does not hold.
+    """
     try:
-        return _checked(folder_of(path), keys)
+        return _checked(folder_of(path), keys, roots)
     except EvidenceError:
         raise
     except MALFORMED:
         raise EvidenceError("a file has not the form it should have") from None
 
 
-def _checked(folder: Path, keys: Sequence[VerifierKey]) -> Checked:
+def _checked(folder: Path, keys: Sequence[VerifierKey], roots: "Roots | None") -> Checked:
     files, manifest = _files(folder)
     checkpoint = parse_checkpoint(_named("checkpoint.txt", opened, files["checkpoint.txt"], keys))
     signed = _named(_SIGNATURE, opened, files[_SIGNATURE], [k for k in keys if k.name == checkpoint.origin])
@@ -98,6 +117,7 @@ def _checked(folder: Path, keys: Sequence[VerifierKey]) -> Checked:
         absent=len(seal["proofs"]) - len({e.originator_id for e in [*events, *later]}),
         later=len(later),
     )
+    found.stamps += _stamps(seal["timestamps"], files["checkpoint.txt"], roots)
     found.differences += _recomputed(manifest, files, events)
     return found
 
@@ -268,6 +288,25 @@ def _check_timeline(raw: bytes, events: Sequence[LedgerEvent]) -> None:
         said = (item["number"], item["event_id"], item["source"], item["type"], item["digest"])
         if event is None or said != (number, event.event_id, event.source, event.topic, event.digest.hex()):
             raise EvidenceError(f"timeline.json: number {number} is no event of the bundle")
+
+
+def _stamps(given: Sequence[Any], checkpoint: bytes, roots: "Roots | None") -> Iterator[StampHeld]:
+    """Yield what time stamps say of the checkpoint; raises EvidenceError where one is wrong, or no trusted one."""
+    if not isinstance(given, list) or len(given) > STAMPS_MAX:
+        raise EvidenceError(f"seal.json: should have a list of at most {STAMPS_MAX} time stamps")
+    if not given:
+        return
+    from domain.ledger.timestamping import checked  # noqa: PLC0415 - most bundles have none
+
+    for one in given:
+        authority = one["authority"]
+        try:
+            stamp = checked(base64.b64decode(one["token"], validate=True), checkpoint, roots)
+        except EvidenceError as error:
+            raise EvidenceError(f"seal.json: time stamp of {authority!a}: {error}") from None
+        if roots is not None and not stamp.trusted:
+            raise EvidenceError(f"seal.json: time stamp of {authority!a}: leads to no root that is trusted")
+        yield StampHeld(str(authority), stamp.at.isoformat(), stamp.signer, stamp.trusted)
 
 
 # -- the answers ----------------------------------------------------------------------------------------------

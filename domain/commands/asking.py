@@ -8,7 +8,6 @@ This module must not know any single command.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
@@ -20,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from domain.events.envelope import kind_of
 from domain.events.fields import CHECKED, LIST_MAX_ITEMS, Identifier, MalformedError, Payload, StreamKind
+from domain.frozen import frozen
 
 SomeIdentifiers = Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=LIST_MAX_ITEMS)]
 """At least one identifier."""
@@ -68,7 +68,7 @@ def command(
     return register
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """A command, who asks, and when and where it happened.
 
@@ -100,7 +100,7 @@ class Asked:
         return self.subject.partition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draft:
     """An event to be appended; the ledger adds its id and the rest of the envelope from what was asked."""
 

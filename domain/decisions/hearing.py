@@ -6,7 +6,6 @@ what the command's own function checks: things inside the stream, and the rule.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
@@ -16,6 +15,7 @@ from domain.calendar import day_of
 from domain.case import Case
 from domain.commands.asking import Asked, Command
 from domain.events.fields import Payload
+from domain.frozen import frozen
 from domain.party import Party
 from domain.refusals import Code, refuse
 from domain.rules.windows import BACKDATING
@@ -55,7 +55,7 @@ _NOT_FOUND = {
 _EXISTS = {"account": Code.ACCOUNT_EXISTS, "party": Code.PARTY_EXISTS, "dealer": Code.DEALER_EXISTS}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hearing:
     """What is asked, the states known so far, and when it is decided, where that is known yet."""
 

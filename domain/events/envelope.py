@@ -6,7 +6,6 @@ forms, and nothing of how they are stored or sent.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -23,6 +22,7 @@ from domain.events.fields import (
     parse_instant,
     problems_of,
 )
+from domain.frozen import frozen
 
 Channel = Literal["store", "hotline", "web", "app", "dealer", "field", "system", "media", "regulator"]
 CHANNELS: frozenset[str] = frozenset(Channel.__args__)  # type: ignore[attr-defined]
@@ -53,7 +53,7 @@ OPTIONAL = ("actororg", "correlationid", "causationid", "evidenceref")
 REGION_MAX_CHARS = 40  # with its prefix it names a PostgreSQL schema (63 bytes at most)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """Something that happened, as it stands in the log or arrives from outside."""
 
@@ -82,7 +82,7 @@ class Event:
         return self.subject.partition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recorded:
     """An event with its place in the ledger.
 

@@ -17,6 +17,7 @@ from domain.decisions import decide, is_wide, needs
 from domain.events.envelope import Recorded
 from domain.events.links import links_of
 from domain.events.party import PersonalDataErased
+from domain.frozen import frozen
 from domain.ledger.application import NEEDS_ROUNDS_MAX, Ledger
 from domain.ledger.arrays import bigint, binaries, integers, moment, moments, texts
 from domain.ledger.codec import chain
@@ -42,7 +43,7 @@ class KeyReusedError(Exception):
     """An idempotency key came again with another request."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReceiptKey:
     """Under what a command's first answer is found again: whose key, and the digest of what was asked."""
 
@@ -51,7 +52,7 @@ class ReceiptKey:
     request: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What a command came to: `body` is the first answer's, whether now or before (`repeated`)."""
 
@@ -69,7 +70,7 @@ Condition = Callable[[Connection], None]
 connection, where nothing can change any more, and raises Refused where it does not hold."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Work:
     """What is to be committed at once, under one command id and one receipt.
 

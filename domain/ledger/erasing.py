@@ -1,13 +1,15 @@
 """A party's personal data destroyed: its key goes with the event that says so, then what is left of the key.
 
-The event and the key's end are one transaction of the writer. What follows is the store's: a table keeps the row as it
-was before until it is vacuumed, and the write-ahead log keeps what was written; both hold the key only as the master
-key wrapped it. Done again for a party that was erased, it clears up once more and gives the same receipt.
+The event and the key's end are one transaction of the writer, or of the import that brought the event. Copies outside
+of the ledger go before it, while the key can still say what to look for; who is killed in between has lost copies of
+what was refused, and can ask again. What follows is the store's: a table keeps the row as it was before until it is
+vacuumed, and the write-ahead log keeps what was written; both hold the key only as the master key wrapped it. Done
+again for a party that was erased, it clears up once more and gives the same receipt.
 """
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,12 +19,14 @@ import structlog
 
 from domain.commands.asking import Asked
 from domain.commands.party import ErasePersonalData
+from domain.decisions import decide
 from domain.events.envelope import Recorded
 from domain.events.party import PersonalDataErased
 from domain.ledger.application import Ledger, PostgresKeys, Q
 from domain.ledger.database import WRITER, Connection, Database
 from domain.ledger.queries import queries
 from domain.ledger.writer import Answer, ReceiptKey, Writer, request_digest
+from domain.refusals import Refused
 
 ACTOR = "system/erasure"
 SCOPE = "erase"
@@ -62,25 +66,32 @@ def erase(
     *,
     actor: str = ACTOR,
     evidenceref: str | None = None,
+    copies: Callable[[set[str], set[str]], None] = lambda _subjects, _values: None,
 ) -> Erased:
     """Destroy a party's keys, unless that was done before, and return the receipt.
 
-    Raises NotErasedError where the domain refuses it, and what the writer raises.
+    `copies` is called before, where nothing stands against it, to remove what else speaks of some streams or holds some
+    values. Raises NotErasedError where the domain refuses it, and what the writer raises.
     """
     ledger = writer.ledger
     before = _erasure(ledger, subject)
-    if before is None:
+    if before is not None:
+        copies(*values_of(ledger, subject))  # if it is done again: what could still be found then
+    else:
         region = ledger.history(subject)[0].event.region
         asked = Asked(
             subject=subject, command=ErasePersonalData(legal_basis=legal_basis), actor=actor, channel="system",
             region=region, time=writer.clock(), evidenceref=evidenceref,
         )  # fmt: skip
+        _check(ledger, asked)
+        copies(*values_of(ledger, subject))
         key = uuid.uuid4().hex
         answer = writer.execute(asked, ReceiptKey(SCOPE, key, request_digest(key.encode())))
         if answer.refused:
             raise NotErasedError(_said(answer))
     with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:
-        # An imported history may say that a party was erased elsewhere: here its keys may still stand.
+        # What was imported by an older version destroyed no key, and a restored one may stand again.
+        connection.execute(Q["lock_counter"])
         connection.execute(Q["destroy_keys"], {"owners": [subject]})
         destroyed = connection.execute(Q["destroyed_keys"], {"owner": subject}).fetchall()
     ledger.vault.forget([key_id for key_id, _, _ in destroyed])
@@ -101,6 +112,14 @@ def erase(
         repeated=before is not None,
         also_known_as=tuple(merged),
     )
+
+
+def _check(ledger: Ledger, asked: Asked) -> None:
+    """Raise NotErasedError where the decision would be no, as far as can be seen before it is made."""
+    try:
+        decide(asked, ledger.load(asked).states, asked.time)
+    except Refused as refusal:
+        raise NotErasedError(f"{refusal.message} ({refusal.code})") from None
 
 
 def _erasure(ledger: Ledger, subject: str) -> Recorded | None:

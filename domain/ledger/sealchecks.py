@@ -7,6 +7,7 @@ chains alone.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from domain.evidence import EvidenceError
 from domain.evidence.headmap import Leaf, gather, key_of
@@ -24,6 +25,9 @@ from domain.ledger.database import Connection
 from domain.ledger.seals import Q, Seal, SealError, log_digest, pages_of, rows_of, seal_of
 from domain.ledger.signing import opened, signer_of
 
+if TYPE_CHECKING:
+    from domain.ledger.timestamping import Roots
+
 EVENTS_SAMPLED = (
     20_000  # events of the latest seals whose order is held against them where not all are asked for
 )
@@ -34,6 +38,20 @@ Keys = Callable[[str], Sequence[VerifierKey]]
 """The keys that are trusted to seal a ledger of a name; none where seals can't be checked."""
 Tell = Callable[[str, str], None]
 """Takes in a difference: the stream (empty where it is about all of them) and what is wrong."""
+
+
+@dataclass(slots=True)
+class StampsSeen:
+    """What the time stamps of one authority came to."""
+
+    authority: str
+    trusted: int = 0
+    not_trusted: int = 0
+    """Stamps of these checkpoints by whoever it may be: no root is trusted that they lead to."""
+    wrong: int = 0
+    latest: str | None = None
+    """The time of the latest that is not wrong."""
+    signer: str | None = None
 
 
 @dataclass(slots=True)
@@ -48,6 +66,7 @@ class SealsSeen:
     """The key that signed the last seal, checked."""
     kept: list[str] = field(default_factory=list)
     """The checkpoints kept elsewhere that were held against it."""
+    stamps: list[StampsSeen] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is no difference, and is good to know."""
 
@@ -76,10 +95,12 @@ def check_seals(
     *,
     kept: Mapping[str, bytes] | None = None,
     subjects: Sequence[str] | None = None,
+    roots: "Roots | None" = None,
 ) -> SealsSeen:
     """Check all seals, and the log against them: all of it, or where `subjects` are given, those and the latest.
 
     `kept` are checkpoints that were kept elsewhere, by where from: a ledger that was set back does not come to them.
+    `roots` are authorities whose time stamps are trusted: where there are any, a stamp that leads to none is told.
     Looks on a transaction's own connection, in one snapshot.
     """
     walk = _Walk(tell, SealsSeen())
@@ -97,7 +118,7 @@ def check_seals(
     told = set(_check_heads(connection, walk, subjects))
     _check_log(connection, walk, told, whole=subjects is None)
     _check_pages(connection, walk, subjects)
-    _check_stamps(connection, walk)
+    _check_stamps(connection, walk, roots)
     return walk.seen
 
 
@@ -296,14 +317,26 @@ def _check_pages(connection: Connection, walk: _Walk, subjects: Sequence[str] | 
         walk.tell("", f"{error}; the next seal makes it anew from the sealed heads")
 
 
-def _check_stamps(connection: Connection, walk: _Walk) -> None:
+def _check_stamps(connection: Connection, walk: _Walk, roots: "Roots | None") -> None:
     rows = connection.execute(Q["stamps_of_all"]).fetchall()
     if not rows:
         return
-    from domain.ledger.timestamping import read_stamp  # noqa: PLC0415 - most ledgers have none
+    from domain.ledger.timestamping import checked  # noqa: PLC0415 - most ledgers have none
 
+    seen: dict[str, StampsSeen] = {}
     for number, authority, token, checkpoint in rows:
+        one = seen.setdefault(authority, StampsSeen(authority))
         try:
-            read_stamp(bytes(token), bytes(checkpoint))
+            stamp = checked(bytes(token), bytes(checkpoint), roots)
         except EvidenceError as error:
+            one.wrong += 1
             walk.tell("", f"seal {number}, time stamp of {authority}: {error}")
+            continue
+        one.latest, one.signer = stamp.at.isoformat(), stamp.signer
+        if stamp.trusted:
+            one.trusted += 1
+            continue
+        one.not_trusted += 1
+        if roots is not None:
+            walk.tell("", f"seal {number}, time stamp of {authority}: leads to no root that is trusted")
+    walk.seen.stamps = list(seen.values())

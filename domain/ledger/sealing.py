@@ -10,6 +10,7 @@ import orjson
 from domain.events.envelope import Event, Recorded
 from domain.events.fields import normal
 from domain.events.links import OWNERS, links_of
+from domain.events.party import PersonalDataErased
 from domain.ledger.codec import canonical
 from domain.ledger.vault import KeyStore, Vault
 
@@ -110,19 +111,25 @@ def seal_all(
 ) -> list[Event | None]:
     """Return the events sealed, each under the key of whose it was, making keys where there are none.
 
-    None stands for an event whose owner's key was destroyed: nothing of theirs may be kept any more.
+    None stands for an event whose owner's key was destroyed, or whose owner one of the events before it erases:
+    nothing of theirs may be kept any more.
     """
-    owners: dict[int, str] = {}
+    owners: dict[int, str | None] = {}
+    erased: set[str] = set()
     for index, event in enumerate(events):
         ownership.learn_from(event)
         if event.data.PERSONAL and has_clear_data(event):
-            owners[index] = ownership.owner_of(event)
-    keys = vault.keys_for(owners.values(), store) if owners else {}
+            owner = ownership.owner_of(event)
+            owners[index] = None if owner in erased else owner
+        elif isinstance(event.data, PersonalDataErased):
+            erased.add(event.subject)
+    wanted = {owner for owner in owners.values() if owner is not None}
+    keys = vault.keys_for(wanted, store) if wanted else {}
     found: list[Event | None] = []
     for index, event in enumerate(events):
-        owner = owners.get(index)
-        if owner is None:
+        if index not in owners:
             found.append(event)
-        else:
-            found.append(vault.seal(event, owner, keys) if owner in keys else None)
+            continue
+        sealer = owners[index]
+        found.append(vault.seal(event, sealer, keys) if sealer is not None and sealer in keys else None)
     return found

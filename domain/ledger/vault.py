@@ -241,7 +241,7 @@ class Vault:
     def keys_for(self, owners: Iterable[str], store: KeyStore) -> dict[str, str]:
         """Return each owner's key id, making keys where there are none, ready for `seal`.
 
-        An owner whose keys were all destroyed is left out: its personal data was erased.
+        An owner one of whose keys was destroyed is left out: its personal data was erased.
         """
         wanted = set(owners)
         found, erased = self._known_keys(wanted, store)
@@ -315,7 +315,7 @@ class Vault:
                 self._ciphers.pop(key_id, None)
 
     def _known_keys(self, owners: Iterable[str], store: KeyStore) -> tuple[dict[str, str], set[str]]:
-        """Return each owner's newest key id, ready for `seal`, and the owners who have a destroyed one."""
+        """Return each owner's newest key id, ready for `seal`, and the owners who have a destroyed one instead."""
         found: dict[str, str] = {}
         erased: set[str] = set()
         for owner, key_id, wrapped in store.of_owners(owners):
@@ -325,7 +325,7 @@ class Vault:
             else:
                 self._remember(key_id, wrapped)
                 found[owner] = key_id
-        return found, erased
+        return {owner: key_id for owner, key_id in found.items() if owner not in erased}, erased
 
     def _remember(self, key_id: str, wrapped: bytes) -> AESGCM:
         cipher = self._ciphers.get(key_id)

@@ -3,11 +3,12 @@
 Digests anybody can recompute who may write to the tables; a fingerprint takes the deployment's secret.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import orjson
 
 from domain.events.envelope import Recorded
+from domain.events.party import PersonalDataErased
 from domain.ledger.application import Ledger, PostgresKeys
 from domain.ledger.codec import LedgerEvent
 from domain.ledger.database import Connection
@@ -19,21 +20,52 @@ Add = Callable[[str, str, str], None]
 """Takes in a difference: where, the stream, and what is wrong."""
 
 
-def check_prints(ledger: Ledger, connection: Connection, events: Sequence[LedgerEvent], add: Add) -> None:
-    """Check the fingerprints of one stream, as far as its personal data was not erased."""
-    keys = PostgresKeys(connection)
-    for event in events:
+class SnapshotKeys(PostgresKeys):
+    """The wrapped keys as one snapshot has them: asked for once, as nothing in it can change."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._seen: dict[str, tuple[str, str, bytes | None]] = {}
+
+    def by_id(self, key_ids: Iterable[str]) -> list[tuple[str, str, bytes | None]]:
+        """Return (key id, owner, wrapped or None where destroyed)."""
+        asked = list(key_ids)
+        if new := [key_id for key_id in asked if key_id not in self._seen]:
+            self._seen.update((row[0], row) for row in super().by_id(new))
+        return [self._seen[key_id] for key_id in asked if key_id in self._seen]
+
+
+def check_prints(
+    ledger: Ledger, keys: SnapshotKeys, events: Sequence[LedgerEvent], history: Sequence[Recorded], add: Add
+) -> None:
+    """Check the fingerprints of one stream, stored and as read, as far as its personal data was not erased."""
+    secrets = ledger.vault.secrets
+    for event, recorded in zip(events, history, strict=True):
+        if secrets.fingerprint(event.state) == event.fingerprint:
+            continue  # it is stored as it arrived: nothing in it is sealed
         raw = orjson.loads(event.state)
         try:
-            clear = ledger.vault.open_all(ledger.read(event).event, raw["data"], keys)
+            clear = ledger.vault.open_all(recorded.event, raw["data"], keys)
         except VaultError as error:
             add("log", str(event.originator_id), f"version {event.originator_version}: {error}")
             continue
         if clear is None:
             continue  # erased: no fingerprint can be made of it any more
-        if ledger.vault.secrets.fingerprint(as_arrived({**raw, "data": clear})) != event.fingerprint:
+        if secrets.fingerprint(as_arrived({**raw, "data": clear})) != event.fingerprint:
             text = f"version {event.originator_version}: the fingerprint is not that of the event: it was altered"
             add("log", str(event.originator_id), text)
+
+
+def check_erased(connection: Connection, histories: Mapping[str, Sequence[Recorded]], add: Add) -> None:
+    """Check that no key stands of a party that the log says was erased: a restored one, or one of an older version."""
+    erased = [
+        subject
+        for subject, history in histories.items()
+        if subject.startswith("party/") and any(isinstance(r.event.data, PersonalDataErased) for r in history)
+    ]
+    for owner, key_id, wrapped in PostgresKeys(connection).of_owners(erased) if erased else ():
+        if wrapped is not None:
+            add("log", owner, f"was erased, and its key {key_id} stands: run recount erase {owner}")
 
 
 def check_columns(connection: Connection, histories: Mapping[str, Sequence[Recorded]], add: Add) -> None:

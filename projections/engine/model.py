@@ -6,7 +6,6 @@ rebuild, a check) gets the same rows from the same events. What concerns several
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -15,6 +14,7 @@ from psycopg.sql import SQL
 
 from domain.events.envelope import Recorded
 from domain.events.fields import Payload, StreamKind
+from domain.frozen import frozen
 from domain.ledger.queries import queries
 from domain.replay import Question, selected
 from domain.streams import STREAMS, begin
@@ -39,7 +39,7 @@ class Rows(NamedTuple):
     """The next moment at which these rows will read otherwise though nothing happens: then they are folded anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """What was folded: a stream's first `version` events, the last of them at `position`, as it is `now`.
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import sql
@@ -23,10 +23,13 @@ from domain.ledger.recorder import stored
 from domain.ledger.sealchecks import Keys, SealsSeen, check_seals
 from domain.ledger.seals import Q as SEALS
 from domain.replay import effective_at
-from projections.engine.authentic import check_columns, check_prints
+from projections.engine.authentic import SnapshotKeys, check_columns, check_erased, check_prints
 from projections.engine.generations import look_at
 from projections.engine.model import ReadModel, Row, Seen, Tables
 from projections.engine.storing import Q, canonical, digest_of, part_of, total
+
+if TYPE_CHECKING:
+    from domain.ledger.timestamping import Roots
 
 SAMPLE = 200  # streams looked at where not all are asked for: a second or two
 STREAMS_AT_ONCE = 100
@@ -86,14 +89,15 @@ def verify(
     sample: int | None = SAMPLE,
     keys: Keys = lambda _name: (),
     kept: Mapping[str, bytes] | None = None,
+    roots: "Roots | None" = None,
     show: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Verdict:
     """Check the log and the models of a ledger: `sample` streams drawn at random, or all of them where it is None.
 
-    Always checked: that the log has no gap, and the seals, by `keys` and by checkpoints `kept` elsewhere. Of each
-    stream looked at: its digests' chain, its fingerprints, what seals say of it, and every row of it. Of all
-    streams: besides, the whole log against its seals, that each model has those streams and no others, and that its
-    digest is that of its rows.
+    Always checked: that the log has no gap, and the seals, by `keys` and by checkpoints `kept` elsewhere, with their
+    time stamps, by `roots`. Of each stream looked at: its digests' chain, its fingerprints, that no key stands where it
+    was erased, what seals say of it, and every row of it. Of all streams: besides, the whole log against its seals,
+    that each model has those streams and no others, and that its digest is that of its rows.
     """
     found = Verdict(ledger.region)
     with ledger.journal.database.transaction(ledger.schema) as connection:
@@ -110,12 +114,14 @@ def verify(
             lambda subject, text: found.add("seal", subject, text),
             kept=kept,
             subjects=None if sample is None else subjects,
+            roots=roots,
         )
         for first in range(0, len(subjects), STREAMS_AT_ONCE):
             some = subjects[first : first + STREAMS_AT_ONCE]
             look_at(connection, ledger.schema, ledger.schema)
             streams = _streams(connection, some)
             histories: dict[str, list[Recorded]] = {}
+            keys_there = SnapshotKeys(connection)
             for subject, events in streams.items():
                 sound = _check_chain(subject, events, found)
                 try:
@@ -124,8 +130,9 @@ def verify(
                     found.add("log", subject, str(error))
                     continue
                 if sound:
-                    check_prints(ledger, connection, events, found.add)
+                    check_prints(ledger, keys_there, events, histories[subject], found.add)
             check_columns(connection, histories, found.add)
+            check_erased(connection, histories, found.add)
             for one in live:
                 look_at(connection, one.schema, ledger.schema)
                 _check_rows(connection, one, histories, now, found)

@@ -28,6 +28,15 @@ from tests import support
 from tests.http_service import serving
 from tests.scenario import REGION
 from tests.simulation.cutting import between
+from tests.simulation.halfway import (
+    ERASE_STAGES,
+    SEAL_STAGES,
+    SERVICE_STAGES,
+    erase_killed,
+    seal_killed,
+    service_killed_erasing,
+    service_killed_sealing,
+)
 from tests.simulation.service import (
     Outcome,
     asked_again,
@@ -384,6 +393,10 @@ FAULTS: dict[str, Fault] = {
     "import killed, 3 times": import_killed,
     "rebuild killed, 3 times": rebuild_killed,
     "close of day killed, 3 times": closing_killed,
+    f"seal killed, at {len(SEAL_STAGES)} stages and 3 moments": seal_killed,
+    "service killed as it seals, under load, 3 times": service_killed_sealing,
+    f"erasure killed, at {len(ERASE_STAGES)} stages and 3 moments": erase_killed,
+    f"service killed in an erasure, at {len(SERVICE_STAGES)} stages": service_killed_erasing,
 }
 
 

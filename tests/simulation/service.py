@@ -17,8 +17,9 @@ from api.runtime import READ_MODELS, Runtime, opened
 from api.settings import Settings
 from projections.engine import catch_up, verify
 from tests import support
+from tests.simulation.killing import killing
 from tests.support import wait_for
-from tests.test_crash import Clerks, command
+from tests.test_crash import Clerks
 
 STARTED_S = 60.0
 
@@ -57,9 +58,14 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(data: Path, **environment: str) -> Iterator[Service]:
-    """Run the service until the block ends, then kill it if need be."""
-    arguments, inherited = command("serve", "--dev", "--port", "0", data=data)
+def service(data: Path, *, stage: str = "", seal_every_s: float = 0, **environment: str) -> Iterator[Service]:
+    """Run the service until the block ends, then kill it if need be.
+
+    `stage`: it is killed there by itself; `seal_every_s`: it seals more often than may be asked for.
+    """
+    arguments, inherited = killing(
+        stage, "serve", "--dev", "--port", "0", data=data, seal_every_s=seal_every_s
+    )
     process = subprocess.Popen(arguments, env=inherited | environment, stderr=subprocess.PIPE, text=True)
     said: list[str] = []
 

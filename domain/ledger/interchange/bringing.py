@@ -10,6 +10,7 @@ from datetime import datetime
 
 from domain.events.envelope import ledger_of
 from domain.events.fields import MalformedError
+from domain.events.party import PersonalDataErased
 from domain.ledger.deployment import Deployment, SubjectError
 from domain.ledger.interchange.landing import NEVER_OPENED, land_all
 from domain.ledger.interchange.lines import (
@@ -36,6 +37,8 @@ class Tally:
     repeated: int = 0
     refused: int = 0
     keys: int = 0
+    erased: int = 0
+    """Parties whose keys were destroyed: what some of the appended lines came to."""
     ledgers: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -49,6 +52,7 @@ class Tally:
         self.repeated += other.repeated
         self.refused += other.refused
         self.keys += other.keys
+        self.erased += other.erased
         self.ledgers.update(other.ledgers)
 
 
@@ -82,6 +86,11 @@ def read_line(reader: Reader, number: int, line: bytes | None) -> Arrival | Refu
         return reader.checked(number, line or b"", raw)
     except (MalformedError, SubjectError, VaultError) as error:
         return refusal_of(number, line, error)
+
+
+def erases(one: Arrival | Refusal) -> bool:
+    """Whether a line says that a party's personal data was destroyed."""
+    return isinstance(one, Arrival) and one.kind is PersonalDataErased
 
 
 def refusal_of(number: int, line: bytes | None, error: Exception) -> Refusal:
@@ -163,6 +172,7 @@ class Bringer:
         brought.tally.appended += outcome.appended
         brought.tally.ledgers[ledger.region] += outcome.appended
         brought.tally.repeated += outcome.repeated
+        brought.tally.erased += outcome.erased
         for refusal in outcome.refusals:
             brought.refuse(refusal)
 

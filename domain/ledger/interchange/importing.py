@@ -1,7 +1,8 @@
 """Observed history in: a file in chunks, each read and landed, in worker processes where that pays.
 
 What a sealed export says besides its events (whose it is, the keys) decides how the lines after it are taken: a chunk
-with such a line is taken here, line by line, in its turn.
+with such a line is taken here, line by line, in its turn. So is one that says that a party's personal data was
+destroyed: whoever keeps copies elsewhere lets go of them first, while the party's key still says what to look for.
 """
 
 import base64
@@ -9,16 +10,16 @@ import binascii
 import hmac
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import psycopg
 
-from domain.events.envelope import check_subject, text_attribute
+from domain.events.envelope import check_subject, ledger_of, text_attribute
 from domain.events.fields import IDENTIFIER_MAX_CHARS, MalformedError
-from domain.ledger.application import PostgresKeys, Q
+from domain.ledger.application import Ledger, PostgresKeys, Q
 from domain.ledger.database import WRITER, StorageError
 from domain.ledger.deployment import Deployment, SubjectError
 from domain.ledger.interchange.bringing import (
@@ -26,6 +27,7 @@ from domain.ledger.interchange.bringing import (
     Brought,
     KeyLineError,
     Tally,
+    erases,
     read_chunk,
     read_line,
     refusal_of,
@@ -62,14 +64,20 @@ class Importer:
         refuse: Callable[[Refusal], None],
         clock: Callable[[], datetime],
         progress: Callable[[Tally], None] | None = None,
+        *,
         workers: int | None = None,
+        erasing: Callable[[Ledger, str], None] = lambda _ledger, _party: None,
     ) -> None:
-        """`workers`: how many processes read and land a long file, by default as many as there are cores for."""
+        """`workers`: how many processes read and land a long file, by default as many as there are cores for.
+
+        `erasing` is called before a party's erasure lands, with all that stands before it landed.
+        """
         self.tally = Tally()
         self._deployment = deployment
         self._refuse = refuse
         self._clock = clock
         self._progress = progress
+        self._erasing = erasing
         self._workers = min(_cores(), WORKERS_MAX) if workers is None else workers
         self._team: Team | None = None
         self._keeps_team = False
@@ -152,8 +160,25 @@ class Importer:
 
     # -- in this process
 
-    def _bring(self, read: list[Arrival | Refusal]) -> None:
-        self.brought(self._bringer.bring(read, self._clock(), own_seal=self._own_seal))
+    def _bring(self, read: Sequence[Arrival | Refusal]) -> None:
+        """Land what was read; up to an erasure, then what has to be done before it, and on from there."""
+        begins = 0
+        for index, one in enumerate(read):
+            if erases(one):
+                self._land(read[begins:index])
+                begins = index
+                self._before(one)
+        self._land(read[begins:])
+
+    def _land(self, read: Sequence[Arrival | Refusal]) -> None:
+        if read:
+            self.brought(self._bringer.bring(read, self._clock(), own_seal=self._own_seal))
+
+    def _before(self, erasure: Arrival | Refusal) -> None:
+        assert isinstance(erasure, Arrival), "what is refused erases nobody"
+        ledger = self._deployment.ledger(ledger_of(erasure.region))
+        if ledger is not None:
+            self._erasing(ledger, erasure.subject)
 
     def _take_line_by_line(self, chunk: Chunk) -> None:
         """Take a chunk in which some line decides how those after it are read."""
@@ -206,8 +231,9 @@ class Importer:
         ledger = self._deployment.ledger_for(region)
         given: dict[str, Any] = {"key_ids": [key_id], "owners": [owner]}
         with ledger.journal.database.transaction(ledger.schema, WRITER) as connection:
-            PostgresKeys(connection).make_alone(self._deployment.master.ids)
-            if wrapped is None:
+            keys = PostgresKeys(connection)
+            keys.make_alone(self._deployment.master.ids)
+            if wrapped is None or any(gone is None for _, _, gone in keys.of_owners([owner])):
                 connection.execute(Q["add_destroyed_keys"], given)
             else:
                 self._deployment.master.unwrap(wrapped)

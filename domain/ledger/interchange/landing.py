@@ -1,7 +1,14 @@
-"""A batch of events into one ledger, in one transaction: every line of it is accounted for."""
+"""A batch of events into one ledger, in one transaction: every line of it is accounted for.
+
+An imported `PersonalDataErased` is a fact: the person's data was destroyed elsewhere, by whoever answers for it, and
+the person was told. So nothing here stands against it, no open case and no period of the law, as they do against the
+command: the party's key is destroyed in the transaction in which the event lands. What comes of that party afterwards,
+in the same batch, later or from another importer, is refused where it holds personal data, and no copy of it is kept
+with what was refused.
+"""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,13 +22,14 @@ from domain.events.case import ComplaintReceived, InvestigationOpened
 from domain.events.envelope import Event, kind_of
 from domain.events.fields import MalformedError
 from domain.events.links import links_of
+from domain.events.party import PersonalDataErased
 from domain.ledger.application import Ledger, PostgresKeys, Q
 from domain.ledger.bulk import Link, Row, copy_in, microseconds
 from domain.ledger.codec import chain, genesis, storable
 from domain.ledger.database import WRITER, Connection
 from domain.ledger.interchange.lines import Arrival, Refusal, Seal
 from domain.ledger.recorder import Head, heads
-from domain.ledger.sealing import Ownership, as_arrived, seal_all
+from domain.ledger.sealing import Ownership, as_arrived, has_clear_data, seal_all
 from domain.ledger.vault import VaultError
 
 RETRIES_MAX = 20  # how often a batch is tried again after another writer was first
@@ -38,6 +46,8 @@ class Landed:
     appended: int = 0
     repeated: int = 0
     refusals: list[Refusal] = field(default_factory=list)
+    erased: int = 0
+    """Parties whose keys were destroyed."""
 
 
 class _DoubtError(Exception):
@@ -62,6 +72,7 @@ def land_all(ledger: Ledger, arrivals: Sequence[Arrival], now: datetime, *, new:
         first.appended + second.appended,
         first.repeated + second.repeated,
         first.refusals + second.refusals,
+        first.erased + second.erased,
     )
 
 
@@ -125,7 +136,16 @@ class _Landing:
         links = [Link(e.subject, link, e.time) for e in events for link in links_of(e)]
         copy_in(self._connection, rows, links)
         self._outcome.appended = len(rows)
+        self._erase({e.subject for e in events if isinstance(e.data, PersonalDataErased)})
+        self._withhold(arrivals)
         return self._outcome
+
+    def _erase(self, owners: Collection[str]) -> None:
+        """Destroy the keys of parties, under the counter's lock: whoever made one before has committed it."""
+        if owners:
+            self._ledger.vault.forget(key_id for _, key_id, _ in self._keys.of_owners(owners))
+            self._connection.execute(Q["destroy_keys"], {"owners": list(owners)})
+            self._outcome.erased = len(owners)
 
     def _accepted(
         self,
@@ -241,6 +261,27 @@ class _Landing:
             for subject, owner, since in self._connection.execute(Q["owners"], {"subjects": subjects}):
                 ownership.learn(subject, since, owner)
         return ownership
+
+    def _withhold(self, arrivals: Sequence[Arrival]) -> None:
+        """Leave out the text of refused lines with personal data of a party that was erased, for whatever reason."""
+        lines = {refusal.line for refusal in self._outcome.refusals}
+        events = {
+            a.line: a.event
+            for a in arrivals
+            if a.line in lines and a.event is not None and a.event.data.PERSONAL and has_clear_data(a.event)
+        }
+        if not events:
+            return
+        ownership = self._ownership(list(events.values()))
+        for event in events.values():
+            ownership.learn_from(event)
+        owners = {line: ownership.owner_of(event) for line, event in events.items()}
+        erased = {
+            owner for owner, _, wrapped in self._keys.of_owners(set(owners.values())) if wrapped is None
+        }
+        self._outcome.refusals = [
+            r._replace(text=None) if owners.get(r.line) in erased else r for r in self._outcome.refusals
+        ]
 
     def _refuse(self, arrival: Arrival, where: str, reason: str) -> None:
         self._outcome.refusals.append(Refusal(arrival.line, where, reason, arrival.text))

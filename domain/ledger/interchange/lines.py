@@ -29,7 +29,8 @@ class Refusal(NamedTuple):
     line: int
     field: str
     reason: str
-    text: bytes
+    text: bytes | None
+    """None where it holds personal data of a party that was erased: nothing keeps a copy of it."""
 
 
 class Seal(NamedTuple):
@@ -54,8 +55,8 @@ class Arrival(NamedTuple):
     """When it happened, as PostgreSQL counts moments; `recorded` likewise."""
     recorded: int
     event: Event | None
-    """The event itself, where landing looks into it (what it ties its stream to, personal data, a seal), or where
-    what is stored may differ from `body`."""
+    """The event itself, where landing looks into it (what it ties its stream to, personal data, its erasure, a seal),
+    or where what is stored may differ from `body`."""
     seal: Seal | None
     body: bytes
     """Of a sealed line the bytes that were stored elsewhere, and will be stored here; of a plain one the bytes

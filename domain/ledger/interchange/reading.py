@@ -37,6 +37,7 @@ from domain.events.fields import (
     parse_instant,
 )
 from domain.events.links import LINKING, OWNERS
+from domain.events.party import PersonalDataErased
 from domain.ledger import bulk
 from domain.ledger.interchange.lines import Arrival, read_arrival, read_object
 from domain.ledger.vault import Secrets
@@ -327,7 +328,7 @@ class _Form(NamedTuple):
     """Fields that are times."""
     encoded: bytes
     looked_into: bool
-    """Whether landing looks into the event itself: at whom it ties the stream to, at what is sealed."""
+    """Whether landing looks into the event itself: at whom it ties the stream to, at what is sealed or erased."""
 
 
 @cache
@@ -345,7 +346,9 @@ def _form(name: str) -> _Form:
         elif nature is datetime:
             moments.append(wire)
     validate: Callable[[Any], Payload] = TypeAdapter(kind).validator.validate_python
-    looked_into = bool(kind.OPENS or kind.PERSONAL or issubclass(kind, (*OWNERS, *LINKING)))
+    looked_into = bool(
+        kind.OPENS or kind.PERSONAL or issubclass(kind, (*OWNERS, *LINKING, PersonalDataErased))
+    )
     if any(f.alias for f in kind.__pydantic_fields__.values()):
         validate = _by_wire_name(validate, [n for n, f in kind.__pydantic_fields__.items() if f.alias])
     return _Form(kind, validate, tuple(texts), tuple(moments), bulk.text(name), looked_into)

@@ -29,7 +29,7 @@ import structlog
 
 from domain.ledger.database import Database, StorageError
 from domain.ledger.deployment import Deployment
-from domain.ledger.interchange.bringing import Bringer, Brought, KeyLineError, read_chunk
+from domain.ledger.interchange.bringing import Bringer, Brought, KeyLineError, erases, read_chunk
 from domain.ledger.interchange.lines import Arrival, Chunk, Refusal
 from domain.ledger.interchange.reading import Reader
 from domain.ledger.vault import MasterKey, Secrets, VaultError
@@ -274,7 +274,7 @@ def work_for(connection: "Connection[object, object]") -> None:
         except KeyLineError:
             connection.send(WasRead(whole=False))
         else:
-            connection.send(WasRead(whole=True))
+            connection.send(WasRead(whole=not any(map(erases, read))))
         turn = connection.recv()
         if isinstance(turn, Turn):
             connection.send(bringer.bring(read, turn.now, own_seal=turn.own_seal))
