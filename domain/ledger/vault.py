@@ -250,8 +250,9 @@ class Vault:
             found, erased = self._known_keys(wanted, store)
         made = []
         for owner in sorted(wanted - found.keys() - erased):
-            key_id, wrapped = self._random(16).hex(), self.master.wrap(self._random(KEY_BYTES))
-            self._remember(key_id, wrapped)
+            key_id, key = self._random(16).hex(), self._random(KEY_BYTES)
+            wrapped = self.master.wrap(key)
+            self._remember(key_id, wrapped, key)
             made.append((key_id, owner, wrapped))
             found[owner] = key_id
         if made:
@@ -327,10 +328,11 @@ class Vault:
                 found[owner] = key_id
         return {owner: key_id for owner, key_id in found.items() if owner not in erased}, erased
 
-    def _remember(self, key_id: str, wrapped: bytes) -> AESGCM:
+    def _remember(self, key_id: str, wrapped: bytes, key: bytes | None = None) -> AESGCM:
+        """Return what seals with a key, which is unwrapped only where it is not known anyway."""
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            cipher = self._ciphers.setdefault(key_id, AESGCM(self.master.unwrap(wrapped)))
+            cipher = self._ciphers.setdefault(key_id, AESGCM(key or self.master.unwrap(wrapped)))
             while len(self._ciphers) > KEY_CACHE_MAX:
                 self._ciphers.popitem(last=False)
         else:

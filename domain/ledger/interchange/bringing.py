@@ -28,6 +28,9 @@ from domain.ledger.vault import VaultError
 BATCH_LINES = 4_000  # some 40 ms of writing: the position counter is never held for much longer than that
 BATCH_MAX_BYTES = 4_194_304
 
+Read = Sequence[Arrival | Refusal]
+"""What lines are: events, or why they are refused."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -100,12 +103,13 @@ def refusal_of(number: int, line: bytes | None, error: Exception) -> Refusal:
     return Refusal(number, where, reason, line or b"")
 
 
-def read_chunk(reader: Reader, chunk: Chunk) -> list[Arrival | Refusal]:
-    """Return what a chunk's lines are; raises KeyLineError where one is no event."""
-    with _uncollected():
+def read_chunk(reader: Reader, chunk: Chunk) -> Read | None:
+    """Return what a chunk's lines are; None where one is no event but decides how those after it are read."""
+    with _uncollected(), contextlib.suppress(KeyLineError):
         return [
             read_line(reader, number, line) for number, line in lines_of(io.BytesIO(chunk.text), chunk.first)
         ]
+    return None
 
 
 @contextlib.contextmanager
@@ -127,7 +131,7 @@ class Bringer:
         self._deployment = deployment
         self._new = True  # whether what comes is expected to be new: it is looked up only where it is not
 
-    def bring(self, read: Sequence[Arrival | Refusal], now: datetime, *, own_seal: bool) -> Brought:
+    def bring(self, read: Read, now: datetime, *, own_seal: bool) -> Brought:
         """Land what was read, in its order, in batches of bounded size; every line is accounted for."""
         brought = Brought()
         batch: list[Arrival] = []

@@ -10,7 +10,7 @@ import binascii
 import hmac
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -26,6 +26,7 @@ from domain.ledger.interchange.bringing import (
     Bringer,
     Brought,
     KeyLineError,
+    Read,
     Tally,
     erases,
     read_chunk,
@@ -68,7 +69,7 @@ class Importer:
         workers: int | None = None,
         erasing: Callable[[Ledger, str], None] = lambda _ledger, _party: None,
     ) -> None:
-        """`workers`: how many processes read and land a long file, by default as many as there are cores for.
+        """`workers`: how many processes read and land a long file, with this one; by default one for each core.
 
         `erasing` is called before a party's erasure lands, with all that stands before it landed.
         """
@@ -119,14 +120,15 @@ class Importer:
         """Take a file chunk by chunk: here, until there are workers, where it is long enough for them."""
         expected = _size_of(source)
         for chunk in chunks_of(source):
-            if self._team is not None and self._team.ready():
-                self._team.take(chunk)
-                continue
-            self.take_here(chunk)  # the first in any case: a sealed export begins with whose it is
             self._seen_bytes += len(chunk.text)
             long = max(self._seen_bytes, expected) >= self.parallel_from_bytes
-            if long and self._team is None and self._workers > 1:
-                self._team = Team(self._deployment, self._workers, self)
+            # The first of a sealed export says whose it is, and workers start on the secret that it takes over.
+            if long and self._team is None and self._workers > 1 and not _may_say_whose(chunk):
+                self._team = Team(self._deployment, self._workers - 1, self)
+            if self._team is not None and self._team.ready():
+                self._team.take(chunk)
+            else:
+                self.take_here(chunk)
         if self._team is not None:
             self._team.finish()
 
@@ -149,18 +151,11 @@ class Importer:
         if self._progress is not None:
             self._progress(self.tally)
 
-    def take_here(self, chunk: Chunk) -> None:
-        """Read and land a chunk in this process."""
-        try:
-            read = read_chunk(self._reader, chunk)
-        except KeyLineError:
-            self._take_line_by_line(chunk)
-        else:
-            self._bring(read)
+    def read(self, chunk: Chunk) -> Read | None:
+        """Return what a chunk's lines are; None where some line in it decides how those after it are read."""
+        return read_chunk(self._reader, chunk)
 
-    # -- in this process
-
-    def _bring(self, read: Sequence[Arrival | Refusal]) -> None:
+    def bring(self, read: Read) -> None:
         """Land what was read; up to an erasure, then what has to be done before it, and on from there."""
         begins = 0
         for index, one in enumerate(read):
@@ -170,7 +165,17 @@ class Importer:
                 self._before(one)
         self._land(read[begins:])
 
-    def _land(self, read: Sequence[Arrival | Refusal]) -> None:
+    def take_here(self, chunk: Chunk) -> None:
+        """Read and land a chunk in this process."""
+        read = self.read(chunk)
+        if read is None:
+            self._take_line_by_line(chunk)
+        else:
+            self.bring(read)
+
+    # -- in this process
+
+    def _land(self, read: Read) -> None:
         if read:
             self.brought(self._bringer.bring(read, self._clock(), own_seal=self._own_seal))
 
@@ -188,14 +193,14 @@ class Importer:
                 read.append(read_line(self._reader, number, line))
             except KeyLineError:
                 if read:
-                    self._bring(read)
+                    self.bring(read)
                     read = []
                 try:
                     self._take_key(read_object(line))
                     self.tally.keys += 1
                 except (MalformedError, SubjectError, VaultError) as error:
                     read.append(refusal_of(number, line, error))
-        self._bring(read)
+        self.bring(read)
 
     def _take_key(self, raw: dict[str, Any]) -> None:
         """Take a sealed export's line that is no event: whose export it is, or a party's key."""
@@ -243,6 +248,11 @@ class Importer:
 def _cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _may_say_whose(chunk: Chunk) -> bool:
+    """Whether the chunk may hold the line of a sealed export that says whose it is."""
+    return DEPLOYMENT_TYPE.encode() in chunk.text
 
 
 def _size_of(source: BinaryIO) -> int:

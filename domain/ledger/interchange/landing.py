@@ -8,7 +8,7 @@ with what was refused.
 """
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -132,10 +132,9 @@ class _Landing:
             if not lost:
                 break
             erased |= lost  # rare: what came after them in their streams has to be numbered anew
-        rows = _rows(accepted, sealed, at)
         links = [Link(e.subject, link, e.time) for e in events for link in links_of(e)]
-        copy_in(self._connection, rows, links)
-        self._outcome.appended = len(rows)
+        copy_in(self._connection, len(accepted), _rows(accepted, sealed, at), links)
+        self._outcome.appended = len(accepted)
         self._erase({e.subject for e in events if isinstance(e.data, PersonalDataErased)})
         self._withhold(arrivals)
         return self._outcome
@@ -289,20 +288,18 @@ class _Landing:
 
 def _rows(
     arrivals: Sequence[Arrival], sealed: Sequence[Event | None], at: Mapping[str, tuple[int, bytes]]
-) -> list[Row]:
+) -> Iterator[Row]:
     """Return what is appended: numbered and chained after the heads of the streams. `sealed`: their events."""
     growing = dict(at)
     events = iter(sealed)
-    rows = []
     for arrival in arrivals:
-        state = arrival.body
+        state, subject = arrival.body, arrival.subject
         if arrival.event is not None:
             event = next(events)
             assert event is not None, "what was erased was refused"
             if arrival.seal is None:
                 state = storable(event)
-        version, previous = growing.get(arrival.subject) or (0, genesis(arrival.subject))
+        version, previous = growing.get(subject) or (0, genesis(subject))
         digest = chain(previous, state)
-        growing[arrival.subject] = version + 1, digest
-        rows.append(Row(version + 1, digest, state, arrival.columns))
-    return rows
+        growing[subject] = version + 1, digest
+        yield version + 1, digest, state, arrival.columns

@@ -51,9 +51,8 @@ class Arrival(NamedTuple):
     id: str
     subject: str
     region: str
-    occurred: int
-    """When it happened, as PostgreSQL counts moments; `recorded` likewise."""
     recorded: int
+    """When it became known, as PostgreSQL counts moments."""
     event: Event | None
     """The event itself, where landing looks into it (what it ties its stream to, personal data, its erasure, a seal),
     or where what is stored may differ from `body`."""
@@ -156,7 +155,6 @@ def _arrival(number: int, line: bytes, event: Event, seal: Seal | None, body: by
         event.id,
         event.subject,
         event.region,
-        microseconds(event.time),
         microseconds(event.recordedtime),
         event,
         seal,

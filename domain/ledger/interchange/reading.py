@@ -8,7 +8,7 @@ says what is wrong. What both make of a line is the same: tests/test_import_read
 
 import types
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -28,12 +28,14 @@ from domain.events.envelope import (
     text_attribute,
 )
 from domain.events.fields import (
+    DAYS_KEPT,
     IDENTIFIER_MAX_CHARS,
     REFERENCE_MAX_CHARS,
     REGISTRY,
     SOURCE_MAX_CHARS,
     Payload,
     Personal,
+    parse_day,
     parse_instant,
 )
 from domain.events.links import LINKING, OWNERS
@@ -45,10 +47,12 @@ from domain.ledger.vault import Secrets
 KNOWN_MAX = (
     10_000  # texts of one kind that are remembered as right: some 2 MB, of the longest there may be 25 MB
 )
-SHAPES_MAX = 1_000  # orders of attributes: a source writes its own, always the same
 
 _INSTANT_CHARS = 25  # 2014-12-09T11:00:00+08:00
 _FRACTION_CHARS = 7  # .123456
+_SOME_DAY = "2000-01-01"
+_SOME_DAY_BEGINS = 0  # PostgreSQL counts from it
+_TIMES_COLONS = 2 * 3  # of time and recordedtime
 _SKEW = CLOCK_SKEW // (datetime.resolution)
 _REQUIRED = ATTRIBUTES - {*OPTIONAL, "datacontenttype"}
 
@@ -69,18 +73,16 @@ class Reader:
 
     def __init__(self, secrets: Secrets) -> None:
         self._fingerprint = secrets.fingerprint
+        self._forms = _Forms()
         self._subjects = _Subjects()
         self._sources = _Sources()
         self._actors = _Actors()
         self._regions = _Regions()
-        self._shapes = _Shapes()
         self._days = _Days()
         self._clocks = _Clocks()
 
     def read(self, number: int, line: bytes) -> Arrival | None:
         """Return the event of a line that is as most are; None where it has to go the checked way."""
-        if b"null" in line:
-            return None
         try:
             return self._read(number, line)
         except _UNUSUAL:
@@ -90,92 +92,104 @@ class Reader:
         """Return the event of a line, looked at in every way; raises MalformedError that names the field."""
         raw = read_object(line) if raw is None else raw
         arrival = read_arrival(number, line or b"", raw)
+        assert arrival.event is not None, "what was checked is an event"
         fingerprint = arrival.seal.fingerprint if arrival.seal else self._fingerprint(arrival.body)
         return arrival._replace(
             fingerprint=fingerprint,
-            columns=b"".join(
-                (
-                    bulk.text(arrival.subject),
-                    bulk.text(arrival.kind.__name__),
-                    bulk.text(arrival.source),
-                    bulk.text(arrival.id),
-                    bulk.moments_and_proof(arrival.occurred, arrival.recorded, fingerprint),
-                )
+            columns=bulk.columns(
+                b"".join(map(bulk.text, (arrival.subject, arrival.kind.__name__, arrival.source))),
+                arrival.id,
+                bulk.microseconds(arrival.event.time),
+                arrival.recorded,
+                fingerprint,
             ),
         )
 
     def _read(self, number: int, line: bytes) -> Arrival:
         raw = orjson.loads(line)
-        form = _form(raw["type"])
-        encoded_subject = self._check_envelope(raw, form.kind)
+        form = self._forms[raw["type"]]
+        subject, source, event_id, data = raw["subject"], raw["source"], raw["id"], raw["data"]
+        stream_kind, encoded_subject = self._subjects[subject]
+        encoded_source, colons = self._sources[source]
+        self._actors[raw["actor"]]
+        version = raw["dataversion"]
+        if (
+            raw["specversion"] != "1.0"
+            or type(version) is not int
+            or version != form.kind.VERSION
+            or stream_kind != form.kind.STREAM
+            or raw["channel"] not in CHANNELS
+            or not 0 < len(event_id) <= IDENTIFIER_MAX_CHARS
+            or "#" in event_id
+            or not event_id.isprintable()
+        ):
+            raise _UnusualError
+        payload = form.validate(data)
         occurred = recorded = self._moment(raw["time"])
         if raw["recordedtime"] != raw["time"]:
             recorded = self._moment(raw["recordedtime"])
-        if occurred > recorded + _SKEW:
-            raise _UnusualError
-        payload = self._checked_data(raw["data"], form)
+            if occurred > recorded + _SKEW:
+                raise _UnusualError
+        region = self._regions[raw["region"]]
+        # Every attribute that there has to be was looked at: where there are no more, these are all there are.
+        if len(raw) != len(_REQUIRED):
+            self._check_optional(raw)
         body = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)
+        # Where no colon stands but those after names, in the two times and in the source, no other text is a time.
+        if body.count(b":") != len(raw) + _TIMES_COLONS + colons + len(data) or None in data.values():
+            self._check_values(raw, form)
         fingerprint = self._fingerprint(body)
-        source, event_id = raw["source"], raw["id"]
-        moments = bulk.moments_and_proof(occurred, recorded, fingerprint)
+        columns = bulk.columns(
+            encoded_subject + form.encoded + encoded_source, event_id, occurred, recorded, fingerprint
+        )
+        event = _event(raw, payload) if form.looked_into else None
         return Arrival(
             number,
             line,
             form.kind,
             source,
             event_id,
-            raw["subject"],
-            self._regions[raw["region"]],
-            occurred,
+            subject,
+            region,
             recorded,
-            _event(raw, payload) if form.looked_into else None,
+            event,
             None,
             body,
             fingerprint,
-            b"".join((encoded_subject, form.encoded, self._sources[source], bulk.text(event_id), moments)),
+            columns,
         )
 
-    def _check_envelope(self, raw: dict[str, Any], kind: type[Payload]) -> bytes:
-        """Look at the attributes, leave out what is not stored, and return the subject as a row has it."""
-        shape = self._shapes[tuple(raw)]
-        version, event_id = raw["dataversion"], raw["id"]
-        stream_kind, encoded_subject = self._subjects[raw["subject"]]
+    def _check_optional(self, raw: dict[str, Any]) -> None:
+        """Look at the attributes that need not be there, and leave out what is not stored."""
         if (
-            raw["specversion"] != "1.0"
-            or type(version) is not int
-            or version != kind.VERSION
-            or stream_kind != kind.STREAM
-            or raw["channel"] not in CHANNELS
-            or len(event_id) > IDENTIFIER_MAX_CHARS
-            or "#" in event_id
+            not raw.keys() <= ATTRIBUTES
+            or raw.pop("datacontenttype", "application/json") != "application/json"
         ):
             raise _UnusualError
-        _check_text(event_id)
-        self._actors[raw["actor"]]
-        for name in shape.optional:
-            if len(raw[name]) > REFERENCE_MAX_CHARS:
+        for name in OPTIONAL:
+            value = raw.get(name, "-")
+            if not 0 < len(value) <= REFERENCE_MAX_CHARS or not value.isprintable():
                 raise _UnusualError
-            _check_text(raw[name])
-        if shape.typed and raw.pop("datacontenttype") != "application/json":
-            raise _UnusualError
-        return encoded_subject
 
-    def _checked_data(self, data: Any, form: "_Form") -> Payload:
-        """Return the payload of data that is stored as it came."""
-        payload = form.validate(data)
+    def _check_values(self, raw: dict[str, Any], form: "_Form") -> None:
+        """Raise _UnusualError where what arrived may be written otherwise in the fingerprint: a time, or a null."""
+        data = raw["data"]
+        if b"null" in orjson.dumps(data) or any(
+            _may_be_instant(raw.get(name, "")) for name in ("id", *OPTIONAL)
+        ):
+            raise _UnusualError
         for name in form.texts:
             value = data.get(name)
-            if value is not None and (type(value) is not str or len(value) > 19) and _may_be_instant(value):
+            if value is not None and _may_be_instant(value):
                 raise _UnusualError
         for name in form.moments:
             if name in data:
                 self._moment(data[name])
-        return payload
 
     def _moment(self, written: str) -> int:
         """Return a time as PostgreSQL counts it, if it is written as it is stored; raises where it is not."""
         if len(written) == _INSTANT_CHARS:
-            return self._days[written[:11] + written[19:]] + self._clocks[written[11:19]]
+            return self._days[written[:10]] + self._clocks[written[10:]]
         digits = written[20:26]
         if (
             len(written) != _INSTANT_CHARS + _FRACTION_CHARS
@@ -184,7 +198,7 @@ class Reader:
             or digits == "000000"
         ):
             raise _UnusualError
-        return self._days[written[:11] + written[26:]] + self._clocks[written[11:19]] + int(digits)
+        return self._days[written[:10]] + self._clocks[written[10:19] + written[26:]] + int(digits)
 
 
 def _event(raw: Mapping[str, Any], payload: Payload) -> Event:
@@ -204,12 +218,6 @@ def _event(raw: Mapping[str, Any], payload: Payload) -> Event:
         causationid=raw.get("causationid"),
         evidenceref=raw.get("evidenceref"),
     )
-
-
-def _check_text(value: str) -> None:
-    """Raise _UnusualError where a text may be wrong, or be written otherwise in the fingerprint."""
-    if not value or not value.isprintable() or _may_be_instant(value):
-        raise _UnusualError
 
 
 def _may_be_instant(value: Any) -> bool:
@@ -250,12 +258,14 @@ class _Subjects(_Memory[str, tuple[str, bytes]]):
         return kind_of(subject), bulk.text(subject)
 
 
-class _Sources(_Memory[str, bytes]):
-    """Sources: how a row has them."""
+class _Sources(_Memory[str, tuple[bytes, int]]):
+    """Sources: how a row has them, and how many colons they have."""
 
-    def learn(self, text: str) -> bytes:
-        _check_text(text_attribute({"source": text}, "source", SOURCE_MAX_CHARS))
-        return bulk.text(text)
+    def learn(self, text: str) -> tuple[bytes, int]:
+        source = text_attribute({"source": text}, "source", SOURCE_MAX_CHARS)
+        if not source.isprintable() or _may_be_instant(source):
+            raise _UnusualError
+        return bulk.text(source), source.count(":")
 
 
 class _Actors(_Memory[str, str]):
@@ -273,45 +283,24 @@ class _Regions(_Memory[str, str]):
 
 
 class _Days(_Memory[str, int]):
-    """Days with an offset, `2014-12-09T+08:00`: when they begin."""
+    """Days, `2014-12-09`: when they begin in UTC."""
+
+    limit = DAYS_KEPT
 
     def learn(self, text: str) -> int:
-        written = text[:11] + "00:00:00" + text[11:]
-        begins = parse_instant(written)
-        if begins.isoformat() != written:
-            raise _UnusualError
-        return bulk.microseconds(begins)
+        return bulk.microseconds(datetime.combine(parse_day(text), time(), UTC))
 
 
 class _Clocks(_Memory[str, int]):
-    """Times of day to the second, `11:00:00`: how far into the day they are. There are no more than 86,400."""
+    """Times of day to the second with their offset, `T11:00:00+08:00`: how far into a day of UTC's they are."""
 
-    limit = 100_000
+    limit = 100_000  # those of one offset are 86,400
 
     def learn(self, text: str) -> int:
-        at = time.fromisoformat(text)
-        if at.isoformat() != text:
+        at = parse_instant(_SOME_DAY + text)
+        if at.isoformat() != _SOME_DAY + text:
             raise _UnusualError
-        return ((at.hour * 60 + at.minute) * 60 + at.second) * 1_000_000
-
-
-class _Shape(NamedTuple):
-    """Which of the attributes that need not be there are: texts, and a content type."""
-
-    optional: tuple[str, ...]
-    typed: bool
-
-
-class _Shapes(_Memory[tuple[str, ...], _Shape]):
-    """Orders of attributes."""
-
-    limit = SHAPES_MAX
-
-    def learn(self, text: tuple[str, ...]) -> _Shape:
-        given = frozenset(text)
-        if not _REQUIRED <= given <= ATTRIBUTES:
-            raise _UnusualError
-        return _Shape(tuple(name for name in OPTIONAL if name in given), "datacontenttype" in given)
+        return bulk.microseconds(at) - _SOME_DAY_BEGINS
 
 
 # -- what an event type consists of -------------------------------------------------------------------------
@@ -329,6 +318,13 @@ class _Form(NamedTuple):
     encoded: bytes
     looked_into: bool
     """Whether landing looks into the event itself: at whom it ties the stream to, at what is sealed or erased."""
+
+
+class _Forms(_Memory[str, _Form]):
+    """Event types: how their data is looked at."""
+
+    def learn(self, text: str) -> _Form:
+        return _form(text)
 
 
 @cache

@@ -1,8 +1,10 @@
 """Worker processes of an import: each reads a chunk while another one lands, and they land in the file's order.
 
-The chunks of a file go to workers in turn. A worker reads, checks and fingerprints its chunk at once; it lands it, in
-transactions of its own, when it is told that everything before it has landed. So streams are numbered and digested in
-order, and what stands in the ledger is always a beginning of the file, whoever is killed and when.
+The chunks of a file go to workers in turn, and to the import's own process (the boss) when all of them are at work: it
+would only wait, and another worker's start costs what 30,000 events do. A worker reads, checks and fingerprints its
+chunk at once; it lands it, in transactions of its own, when it is told that everything before it has landed. So streams
+are numbered and digested in order, and what stands in the ledger is always a beginning of the file, whoever is killed
+and when.
 
 A worker is told what it needs through its pipe, the master key too, and nothing of it elsewhere. It ends with the
 process that started it: at once, when the pipe breaks.
@@ -29,8 +31,8 @@ import structlog
 
 from domain.ledger.database import Database, StorageError
 from domain.ledger.deployment import Deployment
-from domain.ledger.interchange.bringing import Bringer, Brought, KeyLineError, erases, read_chunk
-from domain.ledger.interchange.lines import Arrival, Chunk, Refusal
+from domain.ledger.interchange.bringing import Bringer, Brought, Read, erases, read_chunk
+from domain.ledger.interchange.lines import Chunk
 from domain.ledger.interchange.reading import Reader
 from domain.ledger.vault import MasterKey, Secrets, VaultError
 
@@ -53,6 +55,12 @@ class Boss(Protocol):
 
     def brought(self, brought: Brought) -> None:
         """Take in what became of a chunk."""
+
+    def read(self, chunk: Chunk) -> Read | None:
+        """Return what a chunk's lines are; None where some line in it decides how those after it are read."""
+
+    def bring(self, read: Read) -> None:
+        """Land what was read, everything before it having landed."""
 
     def take_here(self, chunk: Chunk) -> None:
         """Read and land a chunk that only the boss can."""
@@ -100,12 +108,15 @@ class _Worker:
 
 @dataclass(slots=True)
 class _Pending:
-    """A chunk that was given to a worker and has not landed."""
+    """A chunk that was given to a worker, or is the boss's own, and has not landed."""
 
     chunk: Chunk
-    worker: _Worker
-    read: WasRead | None = None
+    worker: _Worker | None
+    whole: bool | None = None
+    """Of a worker's: whether it was read; False where some line in it is for the boss. None: not known yet."""
     landing: bool = False
+    read: Read | None = None
+    """Of the boss's own: what its lines are, unless one of them decides how those after it are read."""
 
 
 @dataclass(slots=True)
@@ -146,16 +157,19 @@ class Team:
         return not self._retired and all(w.ready for w in self._workers)
 
     def take(self, chunk: Chunk) -> None:
-        """Give a chunk to a worker; wait for one that has nothing to do."""
-        while not self._idle and not self._retired:
+        """Give a chunk to a worker that has nothing to do, or else let the boss read it: one at a time."""
+        self._hear(timeout_s=0.0)
+        while not self._idle and not self._retired and any(p.worker is None for p in self._pending):
             self._go_on()
         if self._retired:
             self.finish()
             self._boss.take_here(chunk)
-            return
-        worker = self._idle.pop()
-        self._say(worker, chunk)
-        self._pending.append(_Pending(chunk, worker))
+        elif self._idle:
+            worker = self._idle.pop()
+            self._say(worker, chunk)
+            self._pending.append(_Pending(chunk, worker))
+        else:
+            self._pending.append(_Pending(chunk, None, read=self._boss.read(chunk)))
 
     def finish(self) -> None:
         """Wait until every chunk has landed."""
@@ -174,30 +188,46 @@ class Team:
                 worker.process.wait()
 
     def _go_on(self) -> None:
+        """Land the first chunk where it is the boss's own; else wait for what workers say."""
+        if self._pending[0].worker is None:
+            self._take_here(self._pending.popleft())
+            self._hear(timeout_s=0.0)
+        else:
+            self._hear()
+
+    def _hear(self, timeout_s: float | None = None) -> None:
         """Hear what workers say, and let the first chunk land once it was read."""
-        for told in self._heard([p.worker for p in self._pending]):
+        for told in self._heard([p.worker for p in self._pending if p.worker is not None], timeout_s):
             pending = next(p for p in self._pending if p.worker is told.worker)
             if isinstance(told.message, WasRead):
-                pending.read = told.message
+                pending.whole = told.message.whole
             else:
                 assert isinstance(told.message, Brought)
-                assert pending is self._pending.popleft(), "chunks land in order"
+                assert pending is self._pending[0], "chunks land in order"
+                self._pending.popleft()
                 self._idle.append(told.worker)
                 self._boss.brought(told.message)
         while self._pending and not self._pending[0].landing:
             first = self._pending[0]
-            if first.read is None:
+            if first.worker is None or first.whole is None:
                 return
-            if first.read.whole and not self._retired:
+            if first.whole and not self._retired:
                 first.landing = True
                 self._say(first.worker, Turn(*self._boss.turn()))
                 return
             self._pending.popleft()
             self._say(first.worker, None)
             self._idle.append(first.worker)
-            self._boss.take_here(first.chunk)
-            # It may have taken over a sealed export's secret: what was read with the old one is read again here.
-            self._retired |= self._deployment.secrets is not self._secrets
+            self._take_here(first)
+
+    def _take_here(self, first: _Pending) -> None:
+        """Let the boss land the chunk that is first in line, which is its own or was given back."""
+        if first.read is not None and not self._retired:
+            self._boss.bring(first.read)
+            return
+        self._boss.take_here(first.chunk)
+        # It may have taken over a sealed export's secret: what was read with the old one is read again here.
+        self._retired |= self._deployment.secrets is not self._secrets
 
     def _say(self, worker: _Worker, message: object) -> None:
         try:
@@ -268,15 +298,11 @@ def work_for(connection: "Connection[object, object]") -> None:
     while True:
         chunk = connection.recv()
         assert isinstance(chunk, Chunk)
-        read: list[Arrival | Refusal] = []
-        try:
-            read = read_chunk(reader, chunk)
-        except KeyLineError:
-            connection.send(WasRead(whole=False))
-        else:
-            connection.send(WasRead(whole=not any(map(erases, read))))
+        read = read_chunk(reader, chunk)
+        whole = read is not None and not any(map(erases, read))
+        connection.send(WasRead(whole))
         turn = connection.recv()
-        if isinstance(turn, Turn):
+        if isinstance(turn, Turn) and read is not None and whole:
             connection.send(bringer.bring(read, turn.now, own_seal=turn.own_seal))
 
 
