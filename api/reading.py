@@ -170,6 +170,25 @@ def city_of(region: str | None) -> str | None:
     return region if region is not None and "." in region else None
 
 
+async def read_one(
+    runtime: Runtime,
+    region: str | None,
+    model: str,
+    wait: Wait,
+    ask: Callable[[Ledger, datetime], dict[str, Any]],
+) -> Response:
+    """Return the answer of a model in the ledger of a region, or in the only one, with how far the model is.
+
+    `ask` gets the ledger and the present moment, once the model is as far as is waited for, in a thread of its own.
+    Raises ProblemError.
+    """
+    ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
+    standing = await reached(ledger, model, wait)
+    now = runtime.clock()
+    body = await anyio.to_thread.run_sync(lambda: built(lambda: ask(ledger, now)))
+    return answered(body, ledger, standing, now)
+
+
 # -- what handlers take -------------------------------------------------------------------------------------
 
 

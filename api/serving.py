@@ -15,9 +15,9 @@ from api.access import Access, issuing
 from api.access.configuring import AccessError, configured, limits_of
 from api.access.issuer import PEOPLE, IssuerError, LocalIssuer, kept_in
 from api.app import build
-from api.commands.transfer import import_all
 from api.connections import files_allowed, patient
 from api.following import FollowerProcess
+from api.importing import import_all
 from api.logging import configure
 from api.patience import STALL_S
 from api.rejects import Rejects

@@ -74,7 +74,7 @@ def charges(deployment):
     )
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_it_comes_to_the_same_in_any_number_of_processes(inhabitants, server, small_pages, processes):
     """Given one population twice, when one is closed here and one in processes, then answer and streams are equal."""
     shown = []

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-import anyio.to_thread
 from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -15,17 +14,15 @@ from api.problems import documented
 from api.reading import (
     Projection,
     Waiting,
-    answered,
-    built,
     city_of,
-    ledger_asked,
     projection_example,
-    reached,
+    read_one,
 )
 from api.requests import Region, Running, audience
 from domain.account.money import AGING_BUCKETS
 from domain.calendar import day_of
 from domain.events.fields import AMOUNT_MAX_FEN, Day, MalformedError
+from domain.ledger.application import Ledger
 from projections.paging import Column
 from projections.postings import CHART, RECEIVABLE
 from projections.statement import ACCOUNT_KEY, Aged, Statement, TrialBalance, aging, trial_balance
@@ -186,14 +183,13 @@ _AGED = {
 )
 async def balance(*, runtime: Running, wait: Waiting, on: On = None, region: Region = None) -> Response:
     """Return a trial balance."""
-    ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
-    standing = await reached(ledger, Statement.name, wait)
-    now = runtime.clock()
-    day = _day_asked(on, now, region or ledger.region)
-    found = await anyio.to_thread.run_sync(lambda: built(lambda: trial_balance(ledger, day, city_of(region))))
-    regions = _regions(found)
-    body = {"on": day, "regions": regions, "ties": all(r["ties"] for r in regions)}
-    return answered(body, ledger, standing, now)
+
+    def ask(ledger: Ledger, now: datetime) -> dict[str, Any]:
+        day = _day_asked(on, now, region or ledger.region)
+        regions = _regions(trial_balance(ledger, day, city_of(region)))
+        return {"on": day, "regions": regions, "ties": all(r["ties"] for r in regions)}
+
+    return await read_one(runtime, region, Statement.name, wait, ask)
 
 
 def _regions(found: TrialBalance) -> list[dict[str, Any]]:
@@ -303,31 +299,31 @@ async def aged(
 ) -> Response:
     """Return the aging of what is owed."""
     part = wanted(sort, after, limit, _AGING_SORTS, ACCOUNT_KEY)
-    ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
-    standing = await reached(ledger, Statement.name, wait)
-    now = runtime.clock()
-    day = _day_asked(on, now, region or ledger.region)
     asked = {"city": city_of(region), "past_due_days": past_due_days, "principal_fen": principal_fen}
-    found = await anyio.to_thread.run_sync(lambda: built(lambda: aging(ledger, day, asked, part.paged)))
-    rows, following = cut(found.accounts, sort, part)
-    body = {
-        "on": day,
-        "totals": [
-            {"region": one.region, "accounts": one.accounts, **_sums(found.totals[one.region]._asdict())}
-            for one in found.owing
-        ],
-        "accounts": [
-            {
-                "account_id": row["account_id"],
-                "region": row["region"],
-                "days_past_due": row["days_past_due"],
-                **_sums(row),
-            }
-            for row in rows
-        ],
-        "next": following,
-    }
-    return answered(body, ledger, standing, now)
+
+    def ask(ledger: Ledger, now: datetime) -> dict[str, Any]:
+        day = _day_asked(on, now, region or ledger.region)
+        found = aging(ledger, day, asked, part.paged)
+        rows, following = cut(found.accounts, sort, part)
+        return {
+            "on": day,
+            "totals": [
+                {"region": one.region, "accounts": one.accounts, **_sums(found.totals[one.region]._asdict())}
+                for one in found.owing
+            ],
+            "accounts": [
+                {
+                    "account_id": row["account_id"],
+                    "region": row["region"],
+                    "days_past_due": row["days_past_due"],
+                    **_sums(row),
+                }
+                for row in rows
+            ],
+            "next": following,
+        }
+
+    return await read_one(runtime, region, Statement.name, wait, ask)
 
 
 def _sums(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import binascii
 from datetime import datetime, timezone
 from typing import Annotated, Any
 
-import anyio.to_thread
 import orjson
 from fastapi import Query
 from pydantic import BaseModel
@@ -23,15 +22,13 @@ from api.problems import documented
 from api.reading import (
     Projection,
     Waiting,
-    answered,
-    built,
     city_of,
-    ledger_asked,
     projection_example,
-    reached,
+    read_one,
 )
 from api.requests import Region, Running, audience
 from domain.events.fields import MalformedError, parse_instant
+from domain.ledger.application import Ledger
 from domain.ledger.recorder import POSITION_MAX
 from projections.billing_status import Cursor, changes
 
@@ -101,20 +98,18 @@ async def get_changes(
     region: Region = None,
 ) -> Response:
     """Return the next accounts that changed."""
-    ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
-    place = city_of(region) or ledger.region
-    cursor = read_cursor(after, place) if after is not None else None
-    standing = await reached(ledger, MODEL, wait)
-    now = runtime.clock()
-    rows, following = await anyio.to_thread.run_sync(
-        lambda: built(lambda: changes(ledger, cursor, now, limit, city_of(region)))
-    )
-    body = {
-        "accounts": [{**on_today(row, now), "position": row.position} for row in rows],
-        "next": written(following, place),
-        "more": following.at is not None,
-    }
-    return answered(body, ledger, standing, now)
+
+    def ask(ledger: Ledger, now: datetime) -> dict[str, Any]:
+        place = city_of(region) or ledger.region
+        cursor = read_cursor(after, place) if after is not None else None
+        rows, following = changes(ledger, cursor, now, limit, city_of(region))
+        return {
+            "accounts": [{**on_today(row, now), "position": row.position} for row in rows],
+            "next": written(following, place),
+            "more": following.at is not None,
+        }
+
+    return await read_one(runtime, region, MODEL, wait, ask)
 
 
 def written(cursor: Cursor, place: str) -> str:

@@ -1,9 +1,9 @@
 """The address of the dunning worklist."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-import anyio.to_thread
 from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -14,16 +14,14 @@ from api.problems import documented
 from api.reading import (
     Projection,
     Waiting,
-    answered,
-    built,
     city_of,
-    ledger_asked,
     projection_example,
-    reached,
+    read_one,
 )
 from api.requests import Region, Running, audience
 from domain.calendar import day_of
 from domain.events.fields import AMOUNT_MAX_FEN, Day, Identifier
+from domain.ledger.application import Ledger
 from projections.dunning import STEP_KEY, Action, Block, Dunning, steps_of
 from projections.paging import Column
 
@@ -152,10 +150,6 @@ async def dunning(
 ) -> Response:
     """Return a page of the worklist."""
     part = wanted(sort, after, limit, _SORTS, STEP_KEY)
-    ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
-    standing = await reached(ledger, Dunning.name, wait)
-    now = runtime.clock()
-    today = day_of(now, region or ledger.region)
     asked = {
         "due_by": due_by,
         "action": action,
@@ -165,6 +159,10 @@ async def dunning(
         "amount_fen": amount_fen,
         "city": city_of(region),
     }
-    found = await anyio.to_thread.run_sync(lambda: built(lambda: steps_of(ledger, today, asked, part.paged)))
-    rows, following = cut(found, sort, part)
-    return answered({"on": today, "steps": rows, "next": following}, ledger, standing, now)
+
+    def ask(ledger: Ledger, now: datetime) -> dict[str, Any]:
+        today = day_of(now, region or ledger.region)
+        rows, following = cut(steps_of(ledger, today, asked, part.paged), sort, part)
+        return {"on": today, "steps": rows, "next": following}
+
+    return await read_one(runtime, region, Dunning.name, wait, ask)

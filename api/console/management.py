@@ -15,12 +15,11 @@ from starlette.responses import Response
 from api.console.drawing import ACCENT, ALARM, BARS_MAX, NARROW_IN, QUIET, WIDE_IN, Bars, Series, bars
 from api.console.finding import After
 from api.console.shell import Asked, Page, pages
-from api.console.tables import Column, Listing, Shown, exported, shown
+from api.console.tables import CASE, Column, Listing, Rows, Shown, exported, shown, today
 from api.management.asking import Days
 from api.problems import ProblemError
 from api.wording import Words
 from api.wording.labels import SAID
-from domain.calendar import day_of
 from domain.ledger.application import Ledger
 from projections import accountability, complaints, notices
 from projections.engine import NotBuiltError
@@ -28,8 +27,6 @@ from projections.paging import Part
 
 router = pages()
 
-Rows = list[dict[str, Any]]
-CASE = Column("case_id", Words("案件", "Case"), "case")
 REGION = Column("region", Words("地区", "Region"))
 GOOD = "#4f8a5b"
 
@@ -45,10 +42,6 @@ class Report:
     picture: Callable[[Page, Ledger, Rows], Bars | None]
 
 
-def _today(page: Page, ledger: Ledger) -> Any:
-    return day_of(page.now, ledger.region)
-
-
 def _said(text: str, page: Page) -> str:
     return SAID[text].of(page.lang) if text in SAID else text
 
@@ -58,7 +51,7 @@ def _said(text: str, page: Page) -> str:
 
 def _spots(page: Page, ledger: Ledger, part: Part) -> Rows:
     asked = complaints.Asked(*page.days, page.city, None, "city")
-    found = complaints.hot_spots(ledger, asked, _today(page, ledger), part)
+    found = complaints.hot_spots(ledger, asked, today(page, ledger), part)
     return [{**spot, "next": _next_action(spot)} for spot in found]
 
 
@@ -174,7 +167,7 @@ ACCOUNTABILITY = Report(
 
 
 def _actions(page: Page, ledger: Ledger, part: Part) -> Rows:
-    found = accountability.corrective_actions(ledger, part, today=_today(page, ledger), region=page.city)
+    found = accountability.corrective_actions(ledger, part, today=today(page, ledger), region=page.city)
     return [
         {
             **a,
@@ -186,7 +179,7 @@ def _actions(page: Page, ledger: Ledger, part: Part) -> Rows:
 
 
 def _actions_picture(page: Page, ledger: Ledger, _rows: Rows) -> Bars | None:
-    groups = accountability.readiness(ledger, today=_today(page, ledger), region=page.city)
+    groups = accountability.readiness(ledger, today=today(page, ledger), region=page.city)
     if not groups:
         return None
     names = [
@@ -236,11 +229,11 @@ def _ended(page: Page) -> dict[str, Any]:
 
 
 def _terms(page: Page, ledger: Ledger, part: Part) -> Rows:
-    return notices.terms(ledger, _today(page, ledger), {**_ended(page), "verdict": None}, part)
+    return notices.terms(ledger, today(page, ledger), {**_ended(page), "verdict": None}, part)
 
 
 def _coverage_picture(page: Page, ledger: Ledger, _rows: Rows) -> Bars | None:
-    cells, _ = notices.coverage(ledger, _today(page, ledger), _ended(page))
+    cells, _ = notices.coverage(ledger, today(page, ledger), _ended(page))
     if not cells:
         return None
     sums: dict[tuple[str, str], dict[str, int]] = {}

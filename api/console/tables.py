@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal
 
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from api.console.shell import Page
 from api.paging import cut, wanted
 from api.wording import Words
 from api.wording.labels import LABELS, SAID
+from domain.calendar import day_of
 from domain.ledger.application import Ledger
 from projections.engine import standings
 from projections.paging import Column as Sorted
@@ -28,6 +30,7 @@ DISARMED = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would calculate begins with one of these: an apostrophe goes before it."""
 
 Row = Mapping[str, Any]
+Rows = list[dict[str, Any]]
 How = Literal["text", "said", "fen", "count", "day", "flag", "party", "account", "case", "dealer", "labels"]
 
 
@@ -76,6 +79,9 @@ class Column:
         return page.to(f"{self.how}/{row[self.key]}")
 
 
+CASE = Column("case_id", Words("案件", "Case"), "case")
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A list of a read model: how it is read, sorted and told."""
@@ -85,7 +91,7 @@ class Listing:
     about: Words
     model: str
     columns: Sequence[Column]
-    read: Callable[[Page, Ledger, Part], list[dict[str, Any]]]
+    read: Callable[[Page, Ledger, Part], Rows]
     sort: str
     sorts: Sequence[Sorted]
     key: Sequence[Sorted]
@@ -99,10 +105,15 @@ class Shown:
     """A page of a list."""
 
     listing: Listing
-    rows: list[dict[str, Any]]
+    rows: Rows
     following: str | None
     position: int
     lag: int
+
+
+def today(page: Page, ledger: Ledger) -> date:
+    """Return the day it is in a ledger."""
+    return day_of(page.now, ledger.region)
 
 
 def shown(page: Page, listing: Listing, after: str | None = None, limit: int = ROWS) -> Shown:

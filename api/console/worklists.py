@@ -5,84 +5,64 @@ from typing import Any
 
 from api.access.principal import BILLING_READ, INVESTIGATE_READ
 from api.console.shell import Page
-from api.console.tables import Column, Listing
+from api.console.tables import CASE, Column, Listing, Rows, today
 from api.wording import Words
-from domain.calendar import day_of
 from domain.ledger.application import Ledger
 from projections import blacklist, cases, dunning, notices, registrations, statement
 from projections.paging import Column as Sorted
 from projections.paging import Part
 
-Rows = list[dict[str, Any]]
 MONEY = (INVESTIGATE_READ, BILLING_READ)
 """Who may see lists of what is owed."""
 
-CASE = Column("case_id", Words("案件", "Case"), "case")
 PARTY = Column("party_id", Words("客户", "Customer"), "party")
 UNIT = Column("unit", Words("部门", "Unit"))
-REGION = Column("region", Words("地区", "Region"))
 
 
-def _today(page: Page, ledger: Ledger) -> Any:
-    return day_of(page.now, ledger.region)
+def _wanted(page: Page, *unbounded: str, **bounds: Any) -> dict[str, Any]:
+    """Return what rows are wanted, as a register is asked: of the page's city, with some bounds and without others."""
+    return {"city": page.city, **dict.fromkeys(unbounded), **bounds}
 
 
 def _commitments(status: str) -> Any:
     def read(page: Page, ledger: Ledger, part: Part) -> Rows:
-        wanted = {"city": page.city, "status": status, "unit": None, "channel": None, "case_id": None}
+        wanted = _wanted(page, "unit", "channel", "case_id", status=status)
         return cases.commitments(ledger, page.now, wanted, part)
 
     return read
 
 
-def _case_rows(page: Page, ledger: Ledger, part: Part, **wanted: Any) -> Rows:
-    names = (
-        "status",
-        "answer",
-        "unit",
-        "channel",
-        "category",
-        "party_id",
-        "received_since",
-        "received_before",
-    )
-    return cases.cases(
-        ledger, _today(page, ledger), {"city": page.city, **dict.fromkeys(names), **wanted}, part
-    )
+def _cases(status: str | None = None) -> Any:
+    names = ("answer", "unit", "channel", "category", "party_id", "received_since", "received_before")
 
+    def read(page: Page, ledger: Ledger, part: Part) -> Rows:
+        return cases.cases(ledger, today(page, ledger), _wanted(page, *names, status=status), part)
 
-def _answers(page: Page, ledger: Ledger, part: Part) -> Rows:
-    return _case_rows(page, ledger, part, status="open")
-
-
-def _recent(page: Page, ledger: Ledger, part: Part) -> Rows:
-    return _case_rows(page, ledger, part)
+    return read
 
 
 def _entries(page: Page, ledger: Ledger, part: Part) -> Rows:
-    names = ("overdue", "cleared", "party_id", "account_id")
-    wanted = {"city": page.city, "standing": True, **dict.fromkeys(names)}
-    return blacklist.entries(ledger, _today(page, ledger), wanted, part)
+    wanted = _wanted(page, "overdue", "cleared", "party_id", "account_id", standing=True)
+    return blacklist.entries(ledger, today(page, ledger), wanted, part)
 
 
 def _aging(page: Page, ledger: Ledger, part: Part) -> Rows:
-    wanted = {"city": page.city, "past_due_days": 1, "principal_fen": 1}
-    return statement.aging(ledger, _today(page, ledger), wanted, part).accounts
+    wanted = _wanted(page, past_due_days=1, principal_fen=1)
+    return statement.aging(ledger, today(page, ledger), wanted, part).accounts
 
 
 def _dunning(page: Page, ledger: Ledger, part: Part) -> Rows:
-    names = ("due_by", "action", "blocked", "account_id", "party_id", "amount_fen")
-    return dunning.steps_of(ledger, _today(page, ledger), {"city": page.city, **dict.fromkeys(names)}, part)
+    wanted = _wanted(page, "due_by", "action", "blocked", "account_id", "party_id", "amount_fen")
+    return dunning.steps_of(ledger, today(page, ledger), wanted, part)
 
 
 def _audits(page: Page, ledger: Ledger, part: Part) -> Rows:
-    wanted = {"city": page.city, "party_id": None, "dealer_id": None, "audit": "missed", "misused": None}
-    return registrations.registrations(ledger, _today(page, ledger), wanted, part)
+    wanted = _wanted(page, "party_id", "dealer_id", "misused", audit="missed")
+    return registrations.registrations(ledger, today(page, ledger), wanted, part)
 
 
 def _contacts(page: Page, ledger: Ledger, part: Part) -> Rows:
-    names = ("still_used", "party_id", "kind", "reason")
-    wanted = {"city": page.city, "reaches_nobody": True, **dict.fromkeys(names)}
+    wanted = _wanted(page, "still_used", "party_id", "kind", "reason", reaches_nobody=True)
     return notices.contact_points(ledger, wanted, part)
 
 
@@ -109,7 +89,7 @@ RECENT = Listing(
         Column("must_answer_by", Words("应答复", "Answer by"), "day"),
         Column("answer_timing", Words("答复时限", "Answer"), group="answer_timing"),
     ),
-    _recent,
+    _cases(),
     "-received_on",
     cases.SORTS,
     cases.KEY,
@@ -132,7 +112,7 @@ WORKLISTS: tuple[Listing, ...] = (
             Column("days_open", Words("已历天数", "Days open"), "count"),
             Column("owner_id", Words("负责人", "Owner")),
         ),
-        _answers,
+        _cases("open"),
         "must_answer_by",
         cases.SORTS,
         cases.KEY,

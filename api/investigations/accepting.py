@@ -1,5 +1,6 @@
 """POST .../proposal and .../acceptance: one person puts forward what a counterfactual comes to, another accepts it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -11,9 +12,10 @@ from api.access import Principal
 from api.access.principal import INVESTIGATE_DECIDE
 from api.crm.routes import Happened, Key
 from api.investigations.asking import Kind, Named
+from api.metrics import Metrics
 from api.problems import ProblemError, documented, retry_after
 from api.remedies import accept, by_its_proposer, propose
-from api.requests import Caller, Counting, Region, Running, Tracing, answer, audience
+from api.requests import Caller, Counting, Region, Running, Trace, Tracing, answer, audience
 from domain.events.case import RemedyKind
 from domain.events.fields import MalformedError
 from domain.ledger.writer import BusyError
@@ -124,6 +126,55 @@ def _person(caller: Principal, named: str | None, field: str) -> str:
     return found
 
 
+_PROBLEMS = (
+    "request.malformed_json",
+    "idempotency.key_missing",
+    "case.not_found",
+    "case.other_party",
+    "proposal.changed",
+    "proposal.empty",
+    "access.other_actor",
+    "subject.ambiguous",
+    "inquiry.too_wide",
+    "body.too_large",
+    "body.unsupported_type",
+    "storage.unavailable",
+)
+"""What may stand against either."""
+
+
+def _done(
+    name: str,
+    metrics: Metrics,
+    trace: Trace,
+    do: Callable[[], tuple[dict[str, Any], bool]],
+    *,
+    appends: bool = False,
+) -> Response:
+    """Do it, count it, and return the answer: `do` returns that, and whether it was given before.
+
+    What `appends` to the log says up to where, so that a reader may wait for it.
+    """
+    trace.fields["command"] = name
+    try:
+        body, repeated = do()
+    except Refused as refused:
+        metrics.command(name, str(refused.code))
+        raise
+    except BusyError:
+        raise ProblemError(
+            "storage.busy",
+            "come back with the same request: it tells whether anything was written",
+            headers=retry_after(),
+        ) from None
+    trace.fields["command_id"] = body["command_id"]
+    metrics.command(name, "repeated" if repeated else "accepted")
+    headers = {"Recount-Position": str(body["position"])} if appends else {}
+    if repeated:
+        headers["Idempotency-Replayed"] = "true"
+    return answer(body, status=201, headers=headers)
+
+
 @router.post(
     "/{kind}/{id}/proposal",
     status_code=201,
@@ -134,20 +185,7 @@ def _person(caller: Principal, named: str | None, field: str) -> str:
     response_model=Proposed,
     responses={
         201: {"content": {"application/json": {"example": _STANDING}}},
-        **documented(
-            "request.malformed_json",
-            "idempotency.key_missing",
-            "case.not_found",
-            "case.other_party",
-            "proposal.changed",
-            "proposal.empty",
-            "access.other_actor",
-            "subject.ambiguous",
-            "inquiry.too_wide",
-            "body.too_large",
-            "body.unsupported_type",
-            "storage.unavailable",
-        ),
+        **documented(*_PROBLEMS),
     },
 )
 def post_proposal(
@@ -163,16 +201,12 @@ def post_proposal(
     region: Region = None,
 ) -> Response:
     """Put a proposal forward."""
-    trace.fields["command"] = PROPOSE
-    signed = replace(body, proposed_by=_person(caller, body.proposed_by, "proposed_by"))
-    try:
-        found, repeated = propose(runtime, f"{kind}/{identifier}", signed, region)
-    except Refused as refused:
-        metrics.command(PROPOSE, str(refused.code))
-        raise
-    trace.fields["command_id"] = found["command_id"]
-    metrics.command(PROPOSE, "repeated" if repeated else "accepted")
-    return answer(found, status=201, headers={"Idempotency-Replayed": "true"} if repeated else None)
+
+    def do() -> tuple[dict[str, Any], bool]:
+        signed = replace(body, proposed_by=_person(caller, body.proposed_by, "proposed_by"))
+        return propose(runtime, f"{kind}/{identifier}", signed, region)
+
+    return _done(PROPOSE, metrics, trace, do)
 
 
 @router.post(
@@ -188,23 +222,12 @@ def post_proposal(
     responses={
         201: {"content": {"application/json": {"example": _EXAMPLE}}},
         **documented(
-            "request.malformed_json",
-            "idempotency.key_missing",
-            "case.not_found",
-            "case.other_party",
-            "proposal.changed",
+            *_PROBLEMS,
             "proposal.outdated",
-            "proposal.empty",
             "proposal.not_made",
             "proposal.same_person",
-            "access.other_actor",
             "refund.method_missing",
-            "subject.ambiguous",
-            "inquiry.too_wide",
-            "body.too_large",
-            "body.unsupported_type",
             "storage.busy",
-            "storage.unavailable",
         ),
     },
 )
@@ -221,23 +244,11 @@ def post_acceptance(
     region: Region = None,
 ) -> Response:
     """Put a proposal into effect."""
-    trace.fields["command"] = NAME
     subject = f"{kind}/{identifier}"
-    try:
+
+    def do() -> tuple[dict[str, Any], bool]:
         signed = replace(body, accepted_by=_person(caller, body.accepted_by, "accepted_by"))
         found = accept(runtime, subject, by_its_proposer(runtime, subject, signed, region), region)
-    except Refused as refused:
-        metrics.command(NAME, str(refused.code))
-        raise
-    except BusyError:
-        raise ProblemError(
-            "storage.busy",
-            "come back with the same request: it tells whether anything was written",
-            headers=retry_after(),
-        ) from None
-    trace.fields["command_id"] = found.body["command_id"]
-    metrics.command(NAME, "repeated" if found.repeated else "accepted")
-    headers = {"Recount-Position": str(found.body["position"])}
-    if found.repeated:
-        headers["Idempotency-Replayed"] = "true"
-    return answer(found.body, status=201, headers=headers)
+        return found.body, found.repeated
+
+    return _done(NAME, metrics, trace, do, appends=True)

@@ -1,17 +1,16 @@
 """What the questions of management share: the days they look at, and how an answer is got from a read model."""
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 
-import anyio.to_thread
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.access.principal import INVESTIGATE_READ
 from api.problems import documented
-from api.reading import Projection, Wait, answered, built, city_of, ledger_asked, reached
+from api.reading import Projection, Wait, city_of, read_one
 from api.requests import audience
 from api.runtime import Runtime
 from domain.calendar import day_of
@@ -73,9 +72,6 @@ async def asked(
 
     Raises ProblemError.
     """
-    ledger = await anyio.to_thread.run_sync(ledger_asked, runtime, region)
-    standing = await reached(ledger, model, wait)
-    now: datetime = runtime.clock()
-    today = day_of(now, ledger.region)
-    body = await anyio.to_thread.run_sync(lambda: built(lambda: ask(ledger, today)))
-    return answered(body, ledger, standing, now)
+    return await read_one(
+        runtime, region, model, wait, lambda ledger, now: ask(ledger, day_of(now, ledger.region))
+    )

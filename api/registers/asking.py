@@ -4,13 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, NamedTuple
 
-import anyio.to_thread
 from fastapi import Depends, Query
 from starlette.responses import Response
 
 from api.paging import LIMIT_DEFAULT, After, Limit, cut, wanted
 from api.problems import documented
-from api.reading import Wait, Waiting, answered, built, city_of, ledger_asked, projection_example, reached
+from api.reading import (
+    Wait,
+    Waiting,
+    city_of,
+    projection_example,
+    read_one,
+)
 from api.requests import Region, Running
 from api.runtime import Runtime
 from domain.calendar import day_of
@@ -70,13 +75,13 @@ class Listing(NamedTuple):
     ) -> Response:
         """Return a page of the list, with how far its model is."""
         part = wanted(sort, page.after, page.limit, {c.name: c for c in self.sorts}, self.key)
-        ledger = await anyio.to_thread.run_sync(ledger_asked, reader.runtime, reader.region)
-        standing = await reached(ledger, self.model, reader.wait)
-        now = reader.runtime.clock()
         asked = {"city": city_of(reader.region), **given}
-        rows = await anyio.to_thread.run_sync(lambda: built(lambda: read(ledger, now, asked, part.paged)))
-        shown, following = cut(rows, sort, part)
-        return answered({self.name: shown, "next": following}, ledger, standing, now)
+
+        def ask(ledger: Ledger, now: datetime) -> dict[str, Any]:
+            shown, following = cut(read(ledger, now, asked, part.paged), sort, part)
+            return {self.name: shown, "next": following}
+
+        return await read_one(reader.runtime, reader.region, self.model, reader.wait, ask)
 
 
 async def summed(
@@ -86,12 +91,14 @@ async def summed(
     read: Callable[[Ledger, date, Mapping[str, Any]], Any],
 ) -> Response:
     """Return what all rows of a model together say on this day: `read` returns the answer's body."""
-    ledger = await anyio.to_thread.run_sync(ledger_asked, reader.runtime, reader.region)
-    standing = await reached(ledger, model, reader.wait)
-    now = reader.runtime.clock()
     asked = {"city": city_of(reader.region), **given}
-    body = await anyio.to_thread.run_sync(lambda: built(lambda: read(ledger, today(ledger, now), asked)))
-    return answered(body, ledger, standing, now)
+    return await read_one(
+        reader.runtime,
+        reader.region,
+        model,
+        reader.wait,
+        lambda ledger, now: read(ledger, today(ledger, now), asked),
+    )
 
 
 def today(ledger: Ledger, now: datetime) -> date:
