@@ -236,23 +236,21 @@ def service_killed_erasing(folder: Path, chance: random.Random) -> Outcome:
         found = Outcome(1)
         chance.shuffle(names)
         for name, stage in zip(names, SERVICE_STAGES, strict=True):
-            found += _erased_by_service(runtime, data, name, stage)
+            with service(data, stage=stage) as running, _client(running.issuer) as client:
+                with suppress(httpx.TransportError):
+                    _ask(client, name)
+                running.process.wait(60)
+            found.wrong += half_erased(runtime, name)
+        with service(data) as running, _client(running.issuer) as client:
+            for name in names:
+                first, again = _ask(client, name), _ask(client, name)
+                assert first.status_code == again.status_code == 201, first.text
+                found.acknowledged += 1
+                found.lost += erasures(runtime, name) == 0
+                found.doubled += erasures(runtime, name) > 1
+                found.wrong += half_erased(runtime, name) + (first.json() != again.json())
         found.wrong += still_found(runtime, data, names) + len(wrongs(runtime))
-        found.times = 1
         return found
-
-
-def _erased_by_service(runtime: Runtime, data: Path, name: str, stage: str) -> Outcome:
-    with service(data, stage=stage) as running, _client(running.issuer) as client:
-        with suppress(httpx.TransportError):
-            _ask(client, name)
-        running.process.wait(60)
-    wrong = half_erased(runtime, name)
-    with service(data) as running, _client(running.issuer) as client:
-        first, again = _ask(client, name), _ask(client, name)
-    assert first.status_code == again.status_code == 201, first.text
-    wrong += half_erased(runtime, name) + (first.json() != again.json())
-    return Outcome(1, 1, lost=erasures(runtime, name) == 0, doubled=erasures(runtime, name) > 1, wrong=wrong)
 
 
 @contextlib.contextmanager
