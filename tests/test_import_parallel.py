@@ -174,6 +174,24 @@ def test_a_file_imported_by_workers_again_changes_nothing(deployment, parallel, 
 
 
 @pytest.mark.storage
+def test_the_process_that_imports_takes_chunks_beside_its_worker(
+    deployment, parallel, population, monkeypatch
+):
+    """Given one worker that is at work, when there is another chunk, then it is taken here, and lands in its turn."""
+    here, read = [], Importer.read
+
+    def seen(importer, chunk):
+        here.append(chunk.first)
+        return read(importer, chunk)
+
+    monkeypatch.setattr(Importer, "read", seen)
+    brought(deployment, b"\n".join(population), workers=2)
+    assert 0 < len(here) < parallel.taken
+    assert here[0] > 1, "the first chunk was the worker's"
+    assert [i for _, _, _, i, _ in stands(deployment)] == [orjson.loads(line)["id"] for line in population]
+
+
+@pytest.mark.storage
 @pytest.mark.parametrize("first", [0, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_sealed_export_is_restored_by_workers_with_its_digests(
     deployment, server, parallel, population, first

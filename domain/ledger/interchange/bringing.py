@@ -151,11 +151,15 @@ class Bringer:
 
     def _land(self, batch: Sequence[Arrival], now: datetime, brought: Brought, *, own_seal: bool) -> None:
         by_ledger: dict[str, list[Arrival]] = {}
+        of_region: dict[str, list[Arrival]] = {}  # the same lists: a province has few regions
         for arrival in batch:
             if arrival.seal is not None and not own_seal:
                 brought.refuse(_refusal(arrival, "digest", "was not sealed by this deployment"))
-            else:
-                by_ledger.setdefault(ledger_of(arrival.region), []).append(arrival)
+                continue
+            region = arrival.region
+            if region not in of_region:
+                of_region[region] = by_ledger.setdefault(ledger_of(region), [])
+            of_region[region].append(arrival)
         for name, arrivals in by_ledger.items():
             self._land_in(name, arrivals, now, brought)
 

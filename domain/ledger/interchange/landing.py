@@ -263,6 +263,8 @@ class _Landing:
 
     def _withhold(self, arrivals: Sequence[Arrival]) -> None:
         """Leave out the text of refused lines with personal data of a party that was erased, for whatever reason."""
+        if not self._outcome.refusals:
+            return
         lines = {refusal.line for refusal in self._outcome.refusals}
         events = {
             a.line: a.event
