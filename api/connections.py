@@ -22,6 +22,7 @@ UNREAD_MAX_BYTES = (
 FRAMING_PER_BYTE = 8  # a body in chunks of one byte each has five bytes around each
 WAITING_MAX = 1_000  # connections that ask for nothing: pools and browsers hold some dozens, and come back
 FILES_RESERVED = 200  # of those a process may open: databases, logs, files that are read and written
+FILES_MAX = 65_536  # where the system names no bound
 TOLD_EVERY_S = 10.0  # a flood is told in one line now and then
 
 log = structlog.get_logger(__name__)
@@ -30,9 +31,12 @@ log = structlog.get_logger(__name__)
 def files_allowed() -> int:
     """Let the process open as many files as it may, and return how many that are."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else 1_048_576
+    most = hard if hard != resource.RLIM_INFINITY else FILES_MAX
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):  # a system with a limit of its own below that
+        return soft
+    return most
 
 
 class Crowd:

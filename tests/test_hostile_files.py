@@ -316,6 +316,20 @@ def test_a_data_directory_that_can_not_be_one_is_refused(recount, monkeypatch, p
     assert standing() == before
 
 
+UNREADABLE = ("staff/x\x01", "staff/x\ny", "staff/" + "x" * 5_000, "nobody", "")
+"""What can't stand as an actor in an event: stored, it would make its whole stream unreadable."""
+
+
+@pytest.mark.parametrize("actor", UNREADABLE, ids=range(len(UNREADABLE)))
+def test_no_command_stores_what_can_not_be_read_back(recount, actor):
+    """Given an actor or a text that no event may have, then it is refused, and the party's history can be read."""
+    seen = ("--field", "name", "--purpose", "complaint", "--case", "C-HRB")
+    assert recount("disclose", "party/P-HRB", *seen, "--by", actor)[0] in (1, 2)
+    assert recount("erase", "party/P-HRB", "--legal-basis", "law", "--by", actor or "x")[0] in (1, 2)
+    assert recount("erase", "party/P-HRB", "--legal-basis", f"law\x01{actor}")[0] == 2
+    assert recount("replay", "party/P-HRB")[0] == 0
+
+
 # -- settings -------------------------------------------------------------------------------------------------
 
 SETTINGS = {

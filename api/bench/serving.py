@@ -34,6 +34,7 @@ from api.app import build
 from api.bench import load
 from api.bench.appending import ACCOUNTS, open_accounts
 from api.bench.protocol import REGION, Bench, Figure, in_turns, opened, percentile
+from api.connections import files_allowed, patient
 from api.crm.bodies import Envelope, body_of
 from api.crm.routes import Id, IfMatch, Key
 from api.following import FollowerProcess
@@ -115,7 +116,15 @@ def _serve(url: str, told: Connection) -> None:
     _with_nothing(app)
     prepare()
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, server_header=False, loop="uvloop")
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            loop="uvloop",
+            http=patient(files_allowed()),
+            ws="none",
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

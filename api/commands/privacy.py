@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import orjson
+from pydantic import ValidationError
 
 from api.commands.adding import Add
 from api.rejects import Scrubbed, expire, scrub
@@ -12,6 +13,7 @@ from api.runtime import opened
 from api.settings import MASTER_KEY_FILE, Settings
 from api.terminal import CommandError, Terminal
 from domain.events.envelope import check_subject, kind_of
+from domain.events.fields import MalformedError, problems_of
 from domain.ledger.erasing import ACTOR, Cleared, Erased, NotErasedError, clear, erase
 from domain.ledger.rotating import Rotated, rotate
 from domain.ledger.vault import MasterKey
@@ -57,6 +59,9 @@ def erase_party(given: argparse.Namespace, settings: Settings, terminal: Termina
             )  # fmt: skip
         except (NotErasedError, BusyError) as error:
             raise CommandError(str(error)) from None
+        except ValidationError as error:
+            problem = problems_of(error)[0]
+            raise MalformedError(f"--{problem.field.replace('_', '-')}", problem.reason) from None
         cleared = clear(runtime.deployment.database, ledger.schema)
     expired = expire(settings.data_dir)
     receipt = {

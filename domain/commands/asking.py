@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic.fields import FieldInfo
 
-from domain.events.envelope import kind_of
+from domain.events.envelope import OPTIONAL, check_actor, kind_of, text_attribute
 from domain.events.fields import CHECKED, LIST_MAX_ITEMS, Identifier, MalformedError, Payload, StreamKind
 from domain.frozen import frozen
 
@@ -74,7 +74,7 @@ class Asked:
 
     `time` is when it happened. `expected_version` is the version of the addressed stream that the asker has seen
     (If-Match); the ledger checks it, not the decision. Raises MalformedError where the subject is not of the
-    command's stream.
+    command's stream, or who asks or a reference could not stand in an event.
     """
 
     subject: str
@@ -93,6 +93,12 @@ class Asked:
         if kind_of(self.subject) != self.command.STREAM:
             name = type(self.command).__name__
             raise MalformedError("subject", f"should be {self.command.STREAM}/ID for {name}")
+        # What can't be read back must never be stored: its whole stream would be lost.
+        check_actor(text_attribute({"actor": self.actor}, "actor"))
+        for name in OPTIONAL:
+            value = getattr(self, name)
+            if value is not None:
+                text_attribute({name: value}, name)
 
     @property
     def stream_id(self) -> str:
