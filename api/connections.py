@@ -16,6 +16,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_WAIT_S = 10.0  # a head is one or two packets: a bad line that takes longer asks again
+KEEP_ALIVE_S = 9  # silence after an answer: clients' pools keep 5 s, and would ask as uvicorn's 5 s end
 UNREAD_MAX_BYTES = (
     65_536  # of a request, besides its body: the head is refused from 16 kB on once it is there
 )

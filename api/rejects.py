@@ -74,8 +74,8 @@ class Rejects:
                 if os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
                     return self._file
             self._file.close()
-        mode = os.O_APPEND if self.count else os.O_TRUNC
-        self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | mode, 0o600), "wb")
+        mode = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if self.count else os.O_TRUNC)
+        self._file = os.fdopen(os.open(self.path, mode, 0o600), "wb")
         return self._file
 
 
@@ -115,7 +115,7 @@ def scrub(
     if folder.is_dir():
         with _alone(folder):
             taken += [_taken_out(path, sought) for path in _files(folder)]
-    if also is not None and also.parent != folder and also.is_file():
+    if also is not None and also.is_file():  # and if it was looked at already
         with _alone(also.parent):
             taken.append(_taken_out(also, sought))
     return Scrubbed(sum(map(bool, taken)), sum(taken))

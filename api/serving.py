@@ -15,7 +15,7 @@ from api.access import Access, issuing
 from api.access.configuring import AccessError, configured, limits_of
 from api.access.issuer import PEOPLE, IssuerError, LocalIssuer, kept_in
 from api.app import build
-from api.connections import files_allowed, patient
+from api.connections import KEEP_ALIVE_S, files_allowed, patient
 from api.following import FollowerProcess
 from api.importing import import_all
 from api.logging import configure
@@ -138,6 +138,7 @@ def run(
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         backlog=BACKLOG,
         server_header=False,
         http=patient(files_allowed()),

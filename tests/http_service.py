@@ -15,7 +15,7 @@ from api.access.guarding import PAGES, SESSION
 from api.access.issuer import LocalIssuer, made_in_memory
 from api.access.limits import Limits
 from api.app import build
-from api.connections import files_allowed, patient
+from api.connections import KEEP_ALIVE_S, files_allowed, patient
 from api.runtime import Runtime
 from api.serving import address_of, listen
 from domain.ledger.sight import EVERYWHERE
@@ -144,6 +144,7 @@ def serving(runtime: Runtime, limits: Limits = UNLIMITED, **patience: Any) -> It
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=5,
+            timeout_keep_alive=KEEP_ALIVE_S,
             http=patient(files_allowed(), **patience),
             ws="none",
         )

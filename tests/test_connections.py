@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+import httpx
 import pytest
 
 from tests.http_service import serving
@@ -96,6 +97,16 @@ def test_a_connection_that_is_used_lasts_and_its_next_head_has_its_own_time(runt
             assert one.recv(65_536).startswith(b"HTTP/1.1 200")
         one.sendall(HEAD)
         wait_for(lambda: is_cut(one, 0.1))
+
+
+@pytest.mark.slow  # as long as clients' pools keep a connection, and a moment more
+def test_a_connection_lasts_longer_than_clients_keep_it_for_the_next_request(runtime):
+    """Given a connection that was answered and is silent for what pools keep it by default, then it still answers."""
+    with serving(runtime) as client, connected(client) as (one,):
+        for _ in range(2):
+            one.sendall(HEAD + b"y\r\n\r\n")
+            assert one.recv(65_536).startswith(b"HTTP/1.1 200")
+            assert not is_cut(one, httpx.Limits().keepalive_expiry + 1)
 
 
 @pytest.mark.parametrize(

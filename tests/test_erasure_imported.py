@@ -348,6 +348,29 @@ def test_what_is_refused_while_a_file_is_cleared_is_not_lost(tmp_path):
     assert (file.count, file.path.stat().st_mode & 0o777) == (4, 0o600)
 
 
+def test_a_file_of_another_kind_of_name_is_cleared_in_the_folder_too(tmp_path):
+    """Given an import's reject file that is named otherwise, then lines are taken out of it, too."""
+    file = rejects.Rejects(tmp_path / "rejects" / "mine.txt")
+    for number, text in enumerate([b'{"subject": "party/P1"}', b'{"subject": "party/P2"}'], 1):
+        file.add("in", Refusal(number, "x", "y", text))
+    assert rejects.scrub(tmp_path, ["party/P1"], [], also=file.path) == (1, 1)
+    file.close()
+    assert b"party/P1" not in file.path.read_bytes()
+
+
+def test_two_imports_into_one_reject_file_write_whole_lines(tmp_path):
+    """Given two imports that were given one file, then the later takes it over, and no line is torn."""
+    one, other = (rejects.Rejects(tmp_path / "rejected.jsonl") for _ in range(2))
+    for number in range(1, 6):
+        one.add("in", Refusal(number, "x", "y", b"one" * number))
+        if number > 2:
+            other.add("in", Refusal(number, "x", "y", b"other" * number))
+    one.close()
+    other.close()
+    found = [orjson.loads(raw) for raw in one.path.read_bytes().splitlines()]
+    assert [entry["line"] for entry in found] == [3, 4, 4, 5, 5]
+
+
 def test_what_a_kill_left_half_written_does_not_stay(tmp_path):
     """Given a clearing that was killed, when reject files are looked at again, then its half of a file goes too."""
     folder = tmp_path / "rejects"

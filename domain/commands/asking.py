@@ -9,7 +9,7 @@ This module must not know any single command.
 
 from collections.abc import Callable
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
 
 from annotated_types import Ge, Gt
@@ -20,6 +20,8 @@ from pydantic.fields import FieldInfo
 from domain.events.envelope import OPTIONAL, check_actor, kind_of, text_attribute
 from domain.events.fields import CHECKED, LIST_MAX_ITEMS, Identifier, MalformedError, Payload, StreamKind
 from domain.frozen import frozen
+
+ACTORS_KEPT = 4_096  # actors that were checked are kept: the same ask all day
 
 SomeIdentifiers = Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=LIST_MAX_ITEMS)]
 """At least one identifier."""
@@ -94,7 +96,7 @@ class Asked:
             name = type(self.command).__name__
             raise MalformedError("subject", f"should be {self.command.STREAM}/ID for {name}")
         # What can't be read back must never be stored: its whole stream would be lost.
-        check_actor(text_attribute({"actor": self.actor}, "actor"))
+        _check_actor(self.actor)
         for name in OPTIONAL:
             value = getattr(self, name)
             if value is not None:
@@ -104,6 +106,12 @@ class Asked:
     def stream_id(self) -> str:
         """The subject without its kind."""
         return self.subject.partition("/")[2]
+
+
+@lru_cache(maxsize=ACTORS_KEPT)
+def _check_actor(actor: str) -> None:
+    """Check that an actor could stand in an event; raises MalformedError, each time."""
+    check_actor(text_attribute({"actor": actor}, "actor"))
 
 
 @frozen
