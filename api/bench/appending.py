@@ -25,7 +25,8 @@ from domain.ledger.writer import ReceiptKey, Writer, request_digest
 
 CLIENTS = 64
 THREADS = 8
-ACCOUNTS = 1_000
+ACCOUNTS = 10_000  # so that none becomes longer than a customer's few years
+OPENED_AT_ONCE = 1_000
 ANEW_S = 60.0
 TERMS = ContractTerms(
     payment_deadline_days=15,
@@ -56,9 +57,11 @@ def open_accounts(writer: Writer, name: str, count: int) -> list[str]:
 
     async def all_of_them() -> None:
         await writer.ask(asked(f"party/{name}", PERSON), _receipt(uuid.uuid4().hex))
-        await asyncio.gather(
-            *(writer.ask(asked(subject, opening), _receipt(uuid.uuid4().hex)) for subject in subjects)
-        )
+        for first in range(0, count, OPENED_AT_ONCE):
+            some = subjects[first : first + OPENED_AT_ONCE]
+            await asyncio.gather(
+                *(writer.ask(asked(subject, opening), _receipt(uuid.uuid4().hex)) for subject in some)
+            )
 
     asyncio.run(all_of_them())
     return subjects

@@ -1,12 +1,14 @@
 """Figures of a generated population: import and rebuild at one size, and what an event costs as a ledger grows."""
 
 import math
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from api.bench.imports import imported, population
-from api.bench.protocol import Bench, Figure
+from api.bench.protocol import Bench, Figure, opened
 from api.bench.rebuilds import (
     Compared,
     engine_vs_bound,
@@ -15,6 +17,7 @@ from api.bench.rebuilds import (
     rebuilt,
 )
 from api.bench.seals import seal_costs
+from api.logging import configure
 from api.runtime import present
 from projections.billing_status import BillingStatus
 
@@ -117,11 +120,24 @@ def cost_growth(bench: Bench) -> Figure:
 
 def _point(bench: Bench, size: int) -> dict[str, Any]:
     path = population(Path(bench.folder) / f"growth-{size}", size)
-    with bench.deployment() as (deployment, _url):
+    # In a process of its own, as a command is: this one still holds what earlier figures needed.
+    fresh = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    with bench.database() as url, fresh:
+        found = fresh.submit(_grown, url, path).result()
+    path.unlink()
+    return found
+
+
+def _grown(url: str, path: Path) -> dict[str, Any]:
+    """Import a file into an empty database and make its model anew; return what an event cost, and the memory."""
+    configure("WARNING")
+    deployment = opened(url)
+    try:
         came = imported(deployment, path)
-        path.unlink()
         (ledger,) = deployment.ledgers
         made = rebuilt(deployment, ledger, BillingStatus(), present, workers=workers())
+    finally:
+        deployment.close()
     return {
         "events": came.events,
         "import_us": round(1e6 / came.rate, 2),
