@@ -25,12 +25,13 @@ def frozen(cls: type[T]) -> type[T]:
 def _init_of(made: Any) -> Any:
     """Return an `__init__` with the signature that the dataclass gave itself."""
     ours = {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
-    scope: dict[str, Any] = {
-        "become": object.__setattr__,
-        "opened": type(made.__name__, (made,), ours),
-        "made": made,
+    scope: dict[str, Any] = {  # under names that no field has
+        "_become": object.__setattr__,
+        "_opened": type(made.__name__, (made,), ours),
+        "_made": made,
+        "_of_another": made.__init__,
     }
-    given, body = ["self"], ["become(self, '__class__', opened)"]
+    given, body = ["self"], []
     for field in fields(made):
         if field.default_factory is not MISSING or field.kw_only or not field.init:
             raise TypeError(f"{made.__name__}.{field.name} should have a plain default or none")
@@ -39,7 +40,14 @@ def _init_of(made: Any) -> Any:
             scope[f"default_{field.name}"] = field.default
             given[-1] = f"{field.name}=default_{field.name}"
         body.append(f"self.{field.name} = {field.name}")
-    body.append("self.__class__ = made")
+    names = ", ".join(field.name for field in fields(made))
+    body = [
+        "if self.__class__ is not _made:",
+        f"    return _of_another(self, {names})",  # a subclass's: as the library does it
+        "_become(self, '__class__', _opened)",
+        *body,
+        "self.__class__ = _made",
+    ]
     if hasattr(made, "__post_init__"):
         body.append("self.__post_init__()")
     text = f"def __init__({', '.join(given)}):\n" + "".join(f"    {line}\n" for line in body)

@@ -61,6 +61,36 @@ def test_it_is_of_its_own_class() -> None:
     assert not hasattr(Point(1), "__dict__")
 
 
+class Named(Point):
+    """A point with a text, and no room for more."""
+
+    __slots__ = ()
+
+    @property
+    def text(self) -> str:
+        return f"{self.name} at {self.x}"
+
+
+class Marked(Point):
+    """A point with room for more."""
+
+    __slots__ = ("mark",)
+    mark: str
+
+
+def test_what_is_made_of_a_subclass_is_of_that_class() -> None:
+    """Given classes that inherit from it, their objects are theirs, checked, frozen and copied as such."""
+    named, marked = Named(1, name="here"), dataclasses.replace(Marked(1), y=3)
+    assert (type(named), named.text) == (Named, "here at 1")
+    assert (type(marked), marked.y) == (Marked, 3)
+    assert named != Point(1, name="here")
+    with pytest.raises(ValueError, match="should not be negative"):
+        Named(-1)
+    with pytest.raises(FrozenInstanceError):
+        setattr(named, "x", 2)  # noqa: B010 - mypy knows that it is refused
+    assert copy.copy(named) == pickle.loads(pickle.dumps(named)) == named
+
+
 def test_it_behaves_as_the_library_s() -> None:
     """Given both forms, equality, hash, text, signature and copies are the same."""
     ours, theirs = Point(1, 3), Plain(1, 3)
@@ -83,6 +113,17 @@ def test_missing_and_surplus_fields_are_errors(given: tuple[object, ...]) -> Non
     """Given too few or too many fields, when it is made, that is a TypeError as with any class."""
     with pytest.raises(TypeError):
         Point(*given)  # type: ignore[arg-type]
+
+
+def test_a_field_may_have_any_name() -> None:
+    """Given fields that are named as what makes objects, then they have their values."""
+
+    @frozen
+    class Told:
+        made: int
+        opened: bool = False
+
+    assert (Told(1, opened=True).made, Told(1, opened=True).opened, type(Told(1)) is Told) == (1, True, True)
 
 
 def test_what_is_made_anew_for_each_object_is_refused() -> None:
