@@ -12,6 +12,7 @@ from domain.commands import dealer as dealer_cmd
 from domain.commands import party as party_cmd
 from domain.events.fields import MalformedError
 from domain.ledger.batch import Batch
+from domain.ledger.database import StorageError
 from domain.ledger.recorder import heads
 from domain.ledger.sight import Sight
 from domain.ledger.writer import KeyReusedError, VersionConflictError, Writer, request_digest
@@ -501,3 +502,11 @@ def test_a_process_has_one_writer_of_a_ledger_whoever_asks_and_whatever_they_may
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(lambda n: (some if n % 2 else runtime).writer(REGION), range(64)))
     assert found == {runtime.known_writer(REGION)}
+
+
+def test_a_writer_writes_nothing_after_its_deployment_was_closed(writer, deployment):
+    """Given a deployment that was closed, when its writer is still asked, then it says so and opens no connection."""
+    do(writer, pay())
+    deployment.database.close()
+    with pytest.raises(StorageError, match="was closed"):
+        writer.execute(asked(pay("PAY2")), receipt("late"))

@@ -102,6 +102,8 @@ class Database:
 
         Who waits for a lock on it waits a bounded time; who holds one and was cut off loses it within less.
         """
+        if self._pool.closed:
+            raise StorageError("the database was closed: nothing is written any more")
         made = _connect(make_conninfo("", **{**KEEPALIVE, **conninfo_to_dict(self._conninfo())}))
         try:
             _act(made, role, schema)
