@@ -147,9 +147,10 @@ def follow(hints: socket.socket, settings: Settings, level: str) -> None:
     followers: list[Follower] = []
 
     def listen() -> None:
-        while hints.recv(HINTS_MAX_BYTES):
-            for follower in followers:
-                follower.wake()
+        with contextlib.suppress(OSError):  # a reset: the service was killed before it read that we had begun
+            while hints.recv(HINTS_MAX_BYTES):
+                for follower in followers:
+                    follower.wake()
         if not followers:
             os._exit(0)  # it had not begun
         over.set()

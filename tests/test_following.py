@@ -67,6 +67,20 @@ def test_no_follower_outlives_its_service(tmp_path, how):
         wait_for(lambda: not follower.is_running() or follower.status() == psutil.STATUS_ZOMBIE)
 
 
+def test_no_follower_that_has_begun_outlives_a_killed_service(tmp_path):
+    """Given a follower that has shown what was appended, when its service is killed, then it ends too."""
+    with serve(tmp_path / "data") as (service, issuer):
+        client = Client(issuer.url, issuer)
+        with client.http:
+            client.register()
+            position = client.open_account().json()["position"]
+            wait_for(lambda: seen(client, position))
+        follower = follower_of(service)
+        service.kill()
+        service.wait(30)
+        wait_for(lambda: not follower.is_running() or follower.status() == psutil.STATUS_ZOMBIE)
+
+
 def stopped(client):
     """Return the read models that stopped, as a probe is told, and the metrics' word on each model."""
     ready = client.get("/readyz")
