@@ -288,6 +288,15 @@ def test_no_event_can_be_moved_altered_or_put_in_by_whoever_signs(current):
         assert refused(current)
 
 
+@pytest.mark.parametrize("name", ["subject", "known_at", "streams"])
+def test_a_signed_manifest_without_what_is_said_of_it_is_refused_in_a_line(current, name):
+    """Given a manifest that lacks what it is about, signed anew, then both checkers refuse it, and neither breaks."""
+    manifest = orjson.loads((current / "manifest.json").read_bytes())
+    del manifest[name]
+    signed(current, manifest)
+    assert None not in both(current)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_both_checkers_agree_on_whatever_is_signed(dossiers, tmp_path, seed):

@@ -344,13 +344,15 @@ def check(folder: Path, key: Key) -> list[str]:
                 )
         check_timeline(files, seen)
         stamps = stamps_of(seal)
+        asked_of = f"{manifest['subject']} as known at {manifest['known_at']}"
+        streams = len(manifest["streams"])
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError):
         raise Wrong("a file has not the form it should have") from None
     events, later = (files[name].count(b"\n") for name in ("events.jsonl", "later.jsonl"))
     return [
-        f"{manifest['subject']} as known at {manifest['known_at']}: the bundle holds",
+        f"{asked_of}: the bundle holds",
         f"  signed by {key[0]}+{key[1].hex()}, seal {record[2]} of {record[9]}",
-        f"  {events} events of {len(manifest['streams'])} streams, none left out or altered",
+        f"  {events} events of {streams} streams, none left out or altered",
         f"  {len(proofs) - len(heads)} streams shown not to be there, {later} later events only to reach the seal",
         "It proves: these are all the events of these streams as the operator sealed them, unaltered.",
         *stamps,
